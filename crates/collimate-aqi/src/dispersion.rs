@@ -26,6 +26,9 @@ pub struct Dispersion {
     pub(crate) m2: Vec<f64>,
     /// `[k, k]`, row-major, symmetric, zero diagonal.
     pub(crate) gaps: Vec<f64>,
+    /// `[k, k]`: traces of the centroids' covariances where groups of rows depend on each other.
+    /// `None` for independent rows: `T_c / n_c` on the diagonal, else zero.
+    pub(crate) centroid_covariance: Option<Vec<f64>>,
 }
 
 /// One pair of classes.
@@ -56,30 +59,22 @@ impl Moments {
     /// [`AqiError::Empty`] before the first row, [`AqiError::SingleClass`],
     /// [`AqiError::EmptyClass`], [`AqiError::DegenerateData`] if all rows are identical.
     pub fn dispersion(&self) -> Result<Dispersion> {
-        let occupied: Vec<usize> = (0..self.classes.len())
-            .filter(|&c| self.classes[c].weight > 0.0)
-            .collect();
+        let occupied: Vec<usize> =
+            (0..self.classes.len()).filter(|&c| self.classes[c].weight > 0.0).collect();
         match (occupied.len(), self.classes.len()) {
             (0, _) => return Err(AqiError::Empty),
             (1, _) => {
-                return Err(AqiError::SingleClass {
-                    class: self.names[occupied[0]].clone(),
-                });
+                return Err(AqiError::SingleClass { class: self.names[occupied[0]].clone() });
             }
             (some, all) if some < all => {
                 let empty = (0..all).find(|c| !occupied.contains(c)).unwrap_or_default();
-                return Err(AqiError::EmptyClass {
-                    class: self.names[empty].clone(),
-                });
+                return Err(AqiError::EmptyClass { class: self.names[empty].clone() });
             }
             _ => {}
         }
         let k = self.classes.len();
-        let norms: Vec<f64> = self
-            .classes
-            .iter()
-            .map(|class| class.mean.iter().map(|m| m * m).sum())
-            .collect();
+        let norms: Vec<f64> =
+            self.classes.iter().map(|class| class.mean.iter().map(|m| m * m).sum()).collect();
         let mut gaps = vec![0.0; k * k];
         for a in 0..k {
             for b in a + 1..k {
@@ -99,12 +94,9 @@ impl Moments {
                 .iter()
                 .map(|class| class.weight * class.weight / class.weight_squared)
                 .collect(),
-            m2: self
-                .classes
-                .iter()
-                .map(super::moments::ClassMoments::m2)
-                .collect(),
+            m2: self.classes.iter().map(super::moments::ClassMoments::m2).collect(),
             gaps,
+            centroid_covariance: None,
         };
         if dispersion.within() == 0.0 && dispersion.between() == 0.0 {
             return Err(AqiError::DegenerateData);
@@ -146,18 +138,14 @@ impl Dispersion {
     /// Between-class sum of squares `B`.
     #[must_use]
     pub fn between(&self) -> f64 {
-        let sum: f64 = self
-            .pair_indices()
-            .map(|(a, b)| self.sizes[a] * self.sizes[b] * self.gap(a, b))
-            .sum();
+        let sum: f64 =
+            self.pair_indices().map(|(a, b)| self.sizes[a] * self.sizes[b] * self.gap(a, b)).sum();
         sum / self.n()
     }
 
     /// `min_{a≠b} δ²_ab`.
     fn smallest_gap(&self) -> f64 {
-        self.pair_indices()
-            .map(|(a, b)| self.gap(a, b))
-            .fold(f64::INFINITY, f64::min)
+        self.pair_indices().map(|(a, b)| self.gap(a, b)).fold(f64::INFINITY, f64::min)
     }
 
     /// Calinski-Harabasz, `(B/(k−1)) / (W/(n−k))` (Caliński & Harabasz 1974): higher is better.
@@ -168,17 +156,10 @@ impl Dispersion {
     pub fn calinski_harabasz(&self) -> Result<f64> {
         let (n, k) = (self.n(), self.class_count());
         if n <= k as f64 {
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "n ≤ k"
-            )]
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "n ≤ k")]
             return Err(AqiError::TooFewSamples { n: n as usize, k });
         }
-        Ok(ratio(
-            self.between() / (k - 1) as f64,
-            self.within() / (n - k as f64),
-        ))
+        Ok(ratio(self.between() / (k - 1) as f64, self.within() / (n - k as f64)))
     }
 
     /// Calinski-Harabasz as scikit-learn returns it: 1 where `W = 0`, where the definition says
@@ -196,22 +177,14 @@ impl Dispersion {
     #[must_use]
     pub fn xie_beni(&self) -> f64 {
         let gap = self.smallest_gap();
-        if gap == 0.0 {
-            f64::INFINITY
-        } else {
-            self.within() / (self.n() * gap)
-        }
+        if gap == 0.0 { f64::INFINITY } else { self.within() / (self.n() * gap) }
     }
 
     /// `1 / Xie-Beni`: `+∞` where `W = 0`, zero where two centroids coincide.
     #[must_use]
     pub fn inverse_xie_beni(&self) -> f64 {
         let gap = self.smallest_gap();
-        if gap == 0.0 {
-            0.0
-        } else {
-            ratio(self.n() * gap, self.within())
-        }
+        if gap == 0.0 { 0.0 } else { ratio(self.n() * gap, self.within()) }
     }
 
     /// `η² = B / (B + W)`, the share of variance that the labels explain, biased upwards: `k − 1`
@@ -232,33 +205,57 @@ impl Dispersion {
         Ok(1.0 - (self.within() / (n - k)) / (total / (n - 1.0)))
     }
 
-    /// Unbiased trace of each class's covariance, `T_c = M2_c / (n_c − 1)`.
+    /// Unbiased trace of each class's covariance: `T_c = M2_c / (n_c − 1)` for independent rows,
+    /// `M2_c / n_c` plus the variance of the centroid for dependent ones.
     ///
     /// # Errors
     /// [`AqiError::NeedTwoPerClass`].
     pub(crate) fn traces(&self) -> Result<Vec<f64>> {
-        (0..self.class_count()).map(|c| self.trace(c)).collect()
+        let k = self.class_count();
+        (0..k)
+            .map(|c| match &self.centroid_covariance {
+                Some(covariance) => Ok(self.m2[c] / self.sizes[c] + covariance[c * k + c]),
+                None if self.effective[c] > 1.0 => {
+                    Ok(self.m2[c] / (self.sizes[c] * (1.0 - 1.0 / self.effective[c])))
+                }
+                None => Err(AqiError::NeedTwoPerClass {
+                    class: self.names[c].clone(),
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                    count: self.effective[c] as usize,
+                }),
+            })
+            .collect()
     }
 
-    fn trace(&self, c: usize) -> Result<f64> {
-        if self.effective[c] <= 1.0 {
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "≤ 1"
-            )]
-            let count = self.effective[c] as usize;
-            return Err(AqiError::NeedTwoPerClass {
-                class: self.names[c].clone(),
-                count,
-            });
-        }
-        Ok(self.m2[c] / (self.sizes[c] * (1.0 - 1.0 / self.effective[c])))
+    /// `δ²_u`, the unbiased squared gap: `δ²_ab − T_a/n_a − T_b/n_b` for independent rows (the
+    /// linear-kernel MMD²), else `δ²_ab` less the trace of the difference's covariance.
+    fn unbiased_gap(&self, traces: &[f64], a: usize, b: usize) -> f64 {
+        let k = self.class_count();
+        self.gap(a, b)
+            - match &self.centroid_covariance {
+                Some(v) => v[a * k + a] + v[b * k + b] - 2.0 * v[a * k + b],
+                None => traces[a] / self.effective[a] + traces[b] / self.effective[b],
+            }
     }
 
-    /// `δ²_u = δ²_ab − T_a/n_a − T_b/n_b`, the unbiased squared gap (the linear-kernel MMD²).
-    pub(crate) fn unbiased_gap(&self, traces: &[f64], a: usize, b: usize) -> f64 {
-        self.gap(a, b) - traces[a] / self.effective[a] - traces[b] / self.effective[b]
+    /// `B̄_u = (1/k²) Σ_{a<b} δ²_u,ab` and `W̄ = (1/k) Σ T_c`: the debiased between-class and the
+    /// within-class variance of a class-balanced mixture.
+    ///
+    /// # Errors
+    /// [`AqiError::NeedTwoPerClass`].
+    pub(crate) fn balanced_variances(&self) -> Result<(f64, f64)> {
+        let traces = self.traces()?;
+        let k = self.class_count() as f64;
+        let gaps: f64 = self.pair_indices().map(|(a, b)| self.unbiased_gap(&traces, a, b)).sum();
+        Ok((gaps / (k * k), traces.iter().sum::<f64>() / k))
+    }
+
+    /// `min δ²_u` and `W̄`.
+    fn closest_pair(&self) -> Result<(f64, f64)> {
+        let traces = self.traces()?;
+        let gaps = self.pair_indices().map(|(a, b)| self.unbiased_gap(&traces, a, b));
+        let within = traces.iter().sum::<f64>() / self.class_count() as f64;
+        Ok((gaps.fold(f64::INFINITY, f64::min), within))
     }
 
     /// The debiased share of a class-balanced mixture's variance that the labels explain:
@@ -270,14 +267,7 @@ impl Dispersion {
     /// # Errors
     /// [`AqiError::NeedTwoPerClass`].
     pub fn rho_global(&self) -> Result<f64> {
-        let traces = self.traces()?;
-        let k = self.class_count() as f64;
-        let within = traces.iter().sum::<f64>() / k;
-        let gaps: f64 = self
-            .pair_indices()
-            .map(|(a, b)| self.unbiased_gap(&traces, a, b))
-            .sum();
-        let between = gaps / (k * k);
+        let (between, within) = self.balanced_variances()?;
         Ok(between / (between + within))
     }
 
@@ -288,18 +278,9 @@ impl Dispersion {
     /// # Errors
     /// [`AqiError::NeedTwoPerClass`].
     pub fn rho_local(&self) -> Result<f64> {
-        let traces = self.traces()?;
-        let within = traces.iter().sum::<f64>() / self.class_count() as f64;
-        let gap = self
-            .pair_indices()
-            .map(|(a, b)| self.unbiased_gap(&traces, a, b))
-            .fold(f64::INFINITY, f64::min);
+        let (gap, within) = self.closest_pair()?;
         let denominator = gap + 4.0 * within;
-        Ok(if denominator > 0.0 {
-            gap / denominator
-        } else {
-            -1.0
-        })
+        Ok(if denominator > 0.0 { gap / denominator } else { -1.0 })
     }
 
     /// `√max(0, min δ²_u / W̄)`: how many within-class spreads lie between the closest classes.
@@ -308,12 +289,7 @@ impl Dispersion {
     /// # Errors
     /// [`AqiError::NeedTwoPerClass`].
     pub fn effect_size(&self) -> Result<f64> {
-        let traces = self.traces()?;
-        let within = traces.iter().sum::<f64>() / self.class_count() as f64;
-        let gap = self
-            .pair_indices()
-            .map(|(a, b)| self.unbiased_gap(&traces, a, b))
-            .fold(f64::INFINITY, f64::min);
+        let (gap, within) = self.closest_pair()?;
         Ok(ratio(gap.max(0.0), within).sqrt())
     }
 
@@ -322,31 +298,32 @@ impl Dispersion {
     pub fn pairs(&self) -> Vec<Pair> {
         self.pair_indices()
             .map(|(a, b)| {
-                let only = self.pair(a, b);
+                let only = self.select(&[a, b]);
                 Pair {
                     a: self.names[a].clone(),
                     b: self.names[b].clone(),
                     xie_beni: only.xie_beni(),
-                    rho: only
-                        .rho_local()
-                        .ok()
-                        .filter(|_| only.gaps[1] + only.within() > 0.0),
+                    rho: only.rho_local().ok().filter(|_| only.gaps[1] + only.within() > 0.0),
                     effect_size: only.effect_size().ok(),
                 }
             })
             .collect()
     }
 
-    /// Two of the classes alone.
-    pub(crate) fn pair(&self, a: usize, b: usize) -> Self {
-        let of = |values: &[f64]| vec![values[a], values[b]];
-        let gap = self.gap(a, b);
+    /// Some of the classes alone.
+    pub(crate) fn select(&self, classes: &[usize]) -> Self {
+        let of = |values: &[f64]| classes.iter().map(|&c| values[c]).collect();
+        let k = self.class_count();
+        let of_pairs = |values: &Vec<f64>| {
+            classes.iter().flat_map(|a| classes.iter().map(move |b| values[a * k + b])).collect()
+        };
         Self {
-            names: vec![self.names[a].clone(), self.names[b].clone()],
+            names: classes.iter().map(|&c| self.names[c].clone()).collect(),
             sizes: of(&self.sizes),
             effective: of(&self.effective),
             m2: of(&self.m2),
-            gaps: vec![0.0, gap, gap, 0.0],
+            gaps: of_pairs(&self.gaps),
+            centroid_covariance: self.centroid_covariance.as_ref().map(of_pairs),
         }
     }
 
@@ -364,9 +341,7 @@ impl Dispersion {
             flags.push(Flag::NoWithinScatter);
         }
         for c in (0..self.class_count()).filter(|&c| self.effective[c] <= 1.0) {
-            flags.push(Flag::Singleton {
-                class: self.names[c].clone(),
-            });
+            flags.push(Flag::Singleton { class: self.names[c].clone() });
         }
         if self.rho_local().is_ok_and(|rho| rho == -1.0) {
             flags.push(Flag::RhoLocalUndefined);

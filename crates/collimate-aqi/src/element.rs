@@ -53,10 +53,7 @@ impl Lane for f64 {
 impl Lane for f32 {
     const WIDE: bool = false;
 
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the value came from an f32"
-    )]
+    #[allow(clippy::cast_possible_truncation, reason = "the value came from an f32")]
     fn from_f64(value: f64) -> Self {
         value as f32
     }

@@ -29,6 +29,9 @@ pub enum Flag {
     ZeroInterquartileRange,
     /// Only one group was normalized, or all had one value: the reference score is a constant.
     ConstantGroups,
+    /// The anchors of an anchored normalization have one value: its spread is set to the floor of
+    /// `10^-6`, and the score is a step.
+    ConstantAnchors,
     /// Rows that occur more than once; identical prompts are not independent evidence.
     DuplicateRows {
         /// Rows that repeat an earlier one.
@@ -40,6 +43,22 @@ pub enum Flag {
     SkippedRows {
         /// How many.
         rows: usize,
+    },
+    /// A layer whose training rows are all equal; it separates nothing.
+    ConstantLayer {
+        /// The layer, from zero.
+        layer: usize,
+    },
+    /// The loss of layer weights lost its gradient: no pair lies within the margin, or one layer
+    /// has all the weight. Training stopped there.
+    HingeWithoutGradient {
+        /// The step, from zero; at step zero nothing was learned.
+        step: usize,
+    },
+    /// Trained layer weights put more than 0.99 on one layer.
+    CollapsedOnLayer {
+        /// The layer, from zero.
+        layer: usize,
     },
     /// Monte Carlo of fewer draws than the smallest p-value of interest needs.
     FewPermutations {

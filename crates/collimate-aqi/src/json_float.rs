@@ -7,9 +7,7 @@ pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::
     if value.is_finite() {
         serializer.serialize_f64(*value)
     } else if value.is_nan() {
-        Err(serde::ser::Error::custom(
-            "NaN in a result: this is a bug in collimate-aqi",
-        ))
+        Err(serde::ser::Error::custom("NaN in a result: this is a bug in collimate-aqi"))
     } else {
         serializer.serialize_str(if *value > 0.0 { "inf" } else { "-inf" })
     }

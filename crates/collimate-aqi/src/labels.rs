@@ -48,17 +48,10 @@ impl Labels {
                 x.total_cmp(&y).then_with(|| a.cmp(b))
             });
         }
-        let index: std::collections::HashMap<&str, usize> = classes
-            .iter()
-            .enumerate()
-            .map(|(code, name)| (name.as_str(), code))
-            .collect();
+        let index: std::collections::HashMap<&str, usize> =
+            classes.iter().enumerate().map(|(code, name)| (name.as_str(), code)).collect();
         let codes = values.iter().map(|value| index[value.as_str()]).collect();
-        Ok(Self {
-            classes,
-            codes,
-            safe: None,
-        })
+        Ok(Self { classes, codes, safe: None })
     }
 
     /// Two classes named `safe` and `unsafe`, with `safe` declared as the safe one.
@@ -66,11 +59,7 @@ impl Labels {
     /// # Errors
     /// [`AqiError::Empty`] without a flag.
     pub fn from_safe(flags: &[bool]) -> Result<Self> {
-        let labels = Self::new(
-            flags
-                .iter()
-                .map(|&safe| if safe { "safe" } else { "unsafe" }),
-        )?;
+        let labels = Self::new(flags.iter().map(|&safe| if safe { "safe" } else { "unsafe" }))?;
         let safe = labels.code("safe");
         Ok(Self { safe, ..labels })
     }
@@ -107,38 +96,19 @@ impl Labels {
         }
         let mut renumbered = vec![usize::MAX; self.classes.len()];
         let mut classes = Vec::new();
-        for (code, name) in self
-            .classes
-            .iter()
-            .enumerate()
-            .filter(|(code, _)| present[*code])
-        {
+        for (code, name) in self.classes.iter().enumerate().filter(|(code, _)| present[*code]) {
             renumbered[code] = classes.len();
             classes.push(name.clone());
         }
-        let codes = rows
-            .iter()
-            .map(|&row| renumbered[self.codes[row]])
-            .collect();
-        let safe = self
-            .safe
-            .map(|code| renumbered[code])
-            .filter(|&code| code != usize::MAX);
-        Ok(Self {
-            classes,
-            codes,
-            safe,
-        })
+        let codes = rows.iter().map(|&row| renumbered[self.codes[row]]).collect();
+        let safe = self.safe.map(|code| renumbered[code]).filter(|&code| code != usize::MAX);
+        Ok(Self { classes, codes, safe })
     }
 
     /// The same rows with other codes; `codes` must stay below the number of classes.
     pub(crate) fn with_codes(&self, codes: Vec<usize>) -> Self {
         debug_assert!(codes.iter().all(|&code| code < self.classes.len()));
-        Self {
-            classes: self.classes.clone(),
-            codes,
-            safe: self.safe,
-        }
+        Self { classes: self.classes.clone(), codes, safe: self.safe }
     }
 
     /// Names of the classes, sorted.
@@ -151,6 +121,11 @@ impl Labels {
     #[must_use]
     pub fn codes(&self) -> &[usize] {
         &self.codes
+    }
+
+    /// Name of a row's class.
+    pub(crate) fn name(&self, row: usize) -> &str {
+        &self.classes[self.codes[row]]
     }
 
     /// Number of rows of each class.
@@ -198,11 +173,7 @@ impl Labels {
         if self.len() == rows {
             Ok(())
         } else {
-            Err(AqiError::Shape {
-                what: "labels",
-                expected: rows,
-                found: self.len(),
-            })
+            Err(AqiError::Shape { what: "labels", expected: rows, found: self.len() })
         }
     }
 }
@@ -226,19 +197,13 @@ mod tests {
         assert_eq!(part.codes(), [0, 1]);
         assert_eq!(part.safe(), Some(1));
         assert_eq!(labels.select(&[0])?.safe(), None);
-        assert!(matches!(
-            labels.select(&[9]),
-            Err(AqiError::Shape { found: 9, .. })
-        ));
+        assert!(matches!(labels.select(&[9]), Err(AqiError::Shape { found: 9, .. })));
         Ok(())
     }
 
     #[test]
     fn an_unknown_safe_class_is_an_error_that_lists_the_classes() {
         let error = Labels::new(["a", "b"]).unwrap().with_safe("c").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown class \"c\": the classes are a, b"
-        );
+        assert_eq!(error.to_string(), "unknown class \"c\": the classes are a, b");
     }
 }

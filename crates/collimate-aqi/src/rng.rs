@@ -59,12 +59,7 @@ mod tests {
     fn streams_are_reproducible_and_differ() {
         let draw = |seed, index| {
             let mut stream = Stream::new(seed, index);
-            [
-                stream.below(1000),
-                stream.below(1000),
-                stream.below(1000),
-                stream.below(1000),
-            ]
+            [stream.below(1000), stream.below(1000), stream.below(1000), stream.below(1000)]
         };
         assert_eq!(draw(1, 2), draw(1, 2));
         assert_ne!(draw(1, 2), draw(1, 3));
@@ -86,9 +81,6 @@ mod tests {
         let draws: Vec<f64> = (0..20_000).map(|_| stream.normal()).collect();
         let mean = draws.iter().sum::<f64>() / 20_000.0;
         let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 20_000.0;
-        assert!(
-            mean.abs() < 0.03 && (variance - 1.0).abs() < 0.04,
-            "{mean} {variance}"
-        );
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.04, "{mean} {variance}");
     }
 }

@@ -79,9 +79,7 @@ pub enum Mode {
 impl Default for Mode {
     /// [`Mode::SizeInvariant`] with λ = 0.5.
     fn default() -> Self {
-        Self::SizeInvariant {
-            lambda: Lambda::default(),
-        }
+        Self::SizeInvariant { lambda: Lambda::default() }
     }
 }
 
@@ -137,18 +135,11 @@ impl Mode {
                 100.0 * lambda.mix(local.max(0.0), global.max(0.0))
             }
             Self::PaperLinear { lambda } => {
-                let chi = if lambda.value() == 1.0 {
-                    0.0
-                } else {
-                    dispersion.calinski_harabasz()?
-                };
+                let chi =
+                    if lambda.value() == 1.0 { 0.0 } else { dispersion.calinski_harabasz()? };
                 lambda.mix(dispersion.inverse_xie_beni(), chi)
             }
-            Self::PaperGeometric {
-                lambda,
-                chi_max,
-                clip,
-            } => {
+            Self::PaperGeometric { lambda, chi_max, clip } => {
                 if !(chi_max.is_finite() && chi_max > 0.0) {
                     return Err(AqiError::parameter("chi_max", chi_max, "a positive number"));
                 }
@@ -158,22 +149,14 @@ impl Mode {
                     flags.push(Flag::ChiAboveMaximum);
                 }
                 let power = |base: f64, exponent: f64| {
-                    if exponent == 0.0 {
-                        1.0
-                    } else {
-                        base.powf(exponent)
-                    }
+                    if exponent == 0.0 { 1.0 } else { base.powf(exponent) }
                 };
                 let compact = (-dispersion.xie_beni()).exp();
                 let (chi, xbi) = (power(share, lambda.0), power(compact, 1.0 - lambda.0));
                 if xbi == 0.0 { 0.0 } else { chi * xbi }
             }
         };
-        Ok(Score {
-            value,
-            mode: *self,
-            flags,
-        })
+        Ok(Score { value, mode: *self, flags })
     }
 }
 

@@ -37,10 +37,7 @@ impl<F: Element> Accumulator<F> {
     /// # Errors
     /// [`AqiError::ZeroDim`] for no dimension, [`AqiError::Empty`] for no class.
     pub fn new<S: AsRef<str>>(classes: impl IntoIterator<Item = S>, dim: usize) -> Result<Self> {
-        let names: Vec<String> = classes
-            .into_iter()
-            .map(|name| name.as_ref().to_owned())
-            .collect();
+        let names: Vec<String> = classes.into_iter().map(|name| name.as_ref().to_owned()).collect();
         let empty = Moments::empty(names, dim)?;
         Ok(Self {
             names: empty.names,
@@ -74,11 +71,7 @@ impl<F: Element> Accumulator<F> {
         }
         F::extend_lanes(row, &mut self.buffer);
         self.codes.push(class);
-        if self.codes.len() == CHUNK_ROWS {
-            self.close_chunk()
-        } else {
-            Ok(())
-        }
+        if self.codes.len() == CHUNK_ROWS { self.close_chunk() } else { Ok(()) }
     }
 
     /// Adds the rows of a piece, `[n, d]`, with one class index for each.
@@ -104,14 +97,7 @@ impl<F: Element> Accumulator<F> {
 
     fn close_chunk(&mut self) -> Result<()> {
         let rows: Vec<&[F::Lane]> = self.buffer.chunks_exact(self.dim).collect();
-        let chunk = lane_moments(
-            &rows,
-            &self.codes,
-            None,
-            &self.names,
-            self.dim,
-            self.rows_done,
-        )?;
+        let chunk = lane_moments(&rows, &self.codes, None, &self.names, self.dim, self.rows_done)?;
         self.rows_done += self.codes.len();
         self.buffer.clear();
         self.codes.clear();

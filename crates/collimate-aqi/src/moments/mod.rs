@@ -136,12 +136,7 @@ impl Moments {
 
     fn zero(names: Vec<String>, dim: usize) -> Self {
         let classes = vec![ClassMoments::empty(dim); names.len()];
-        Self {
-            dim,
-            names,
-            exponent: None,
-            classes,
-        }
+        Self { dim, names, exponent: None, classes }
     }
 
     /// The moments of `rows`, `[n, d]`, in one parallel pass.
@@ -172,11 +167,7 @@ impl Moments {
             });
         }
         if let Some(bad) = weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
-            return Err(AqiError::parameter(
-                "weight",
-                bad,
-                "a finite number, zero or more",
-            ));
+            return Err(AqiError::parameter("weight", bad, "a finite number, zero or more"));
         }
         Self::collect(rows, labels, Some(weights))
     }
@@ -238,9 +229,7 @@ impl Moments {
         let ours = *self.exponent.get_or_insert(theirs);
         let exponent = ours.max(theirs);
         if exponent != ours {
-            self.classes
-                .iter_mut()
-                .for_each(|class| class.scale(ours - exponent));
+            self.classes.iter_mut().for_each(|class| class.scale(ours - exponent));
             self.exponent = Some(exponent);
         }
         for (a, b) in self.classes.iter_mut().zip(&other.classes) {
@@ -260,19 +249,12 @@ impl Moments {
     /// [`AqiError::Parameter`] unless `0 < factor ≤ 1`.
     pub fn decay(&mut self, factor: f64) -> Result<()> {
         if !(factor > 0.0 && factor <= 1.0) {
-            return Err(AqiError::parameter(
-                "decay factor",
-                factor,
-                "a number in (0, 1]",
-            ));
+            return Err(AqiError::parameter("decay factor", factor, "a number in (0, 1]"));
         }
         for class in &mut self.classes {
             class.weight *= factor;
             class.weight_squared *= factor * factor;
-            class
-                .scatter
-                .iter_mut()
-                .for_each(|scatter| *scatter *= factor);
+            class.scatter.iter_mut().for_each(|scatter| *scatter *= factor);
         }
         Ok(())
     }
@@ -300,29 +282,17 @@ impl Moments {
     pub fn mean(&self, class: usize) -> Option<Vec<f64>> {
         let part = self.classes.get(class).filter(|part| part.weight > 0.0)?;
         let exponent = self.exponent.unwrap_or(0);
-        Some(
-            part.mean
-                .iter()
-                .map(|&mean| times_power_of_two(mean, exponent))
-                .collect(),
-        )
+        Some(part.mean.iter().map(|&mean| times_power_of_two(mean, exponent)).collect())
     }
 
     /// Largest share of the within-class scatter `W` that a single dimension holds: near 1 when
     /// one rogue dimension dominates every distance. `None` where `W = 0`.
     #[must_use]
     pub fn top_dimension_share(&self) -> Option<f64> {
-        let column = |j: usize| {
-            self.classes
-                .iter()
-                .map(|class| class.scatter[j])
-                .sum::<f64>()
-        };
+        let column = |j: usize| self.classes.iter().map(|class| class.scatter[j]).sum::<f64>();
         let (top, total) = (0..self.dim)
             .map(column)
-            .fold((0.0_f64, 0.0), |(top, total), value| {
-                (top.max(value), total + value)
-            });
+            .fold((0.0_f64, 0.0), |(top, total), value| (top.max(value), total + value));
         (total > 0.0).then(|| top / total)
     }
 }
@@ -416,17 +386,11 @@ mod tests {
         let mut a = Moments::empty(["x", "y"], 3)?;
         assert!(matches!(
             a.merge(&Moments::empty(["x", "y"], 4)?),
-            Err(AqiError::Incompatible {
-                what: "dimensions",
-                ..
-            })
+            Err(AqiError::Incompatible { what: "dimensions", .. })
         ));
         assert!(matches!(
             a.merge(&Moments::empty(["x", "z"], 3)?),
-            Err(AqiError::Incompatible {
-                what: "classes",
-                ..
-            })
+            Err(AqiError::Incompatible { what: "classes", .. })
         ));
         Ok(())
     }
