@@ -128,22 +128,53 @@ impl Mode {
     /// [`AqiError::NeedTwoPerClass`] for AQI-S, [`AqiError::TooFewSamples`] for the paper's
     /// modes, [`AqiError::Parameter`] for a `chi_max` that is not positive and finite.
     pub fn score(&self, dispersion: &Dispersion) -> Result<Score> {
-        let mut flags = dispersion.flags();
-        let value = match *self {
+        let mut score = match *self {
             Self::SizeInvariant { lambda } => {
                 let (local, global) = (dispersion.rho_local()?, dispersion.rho_global()?);
-                100.0 * lambda.mix(local.max(0.0), global.max(0.0))
+                let value = 100.0 * lambda.mix(local.max(0.0), global.max(0.0));
+                Score { value, mode: *self, flags: Vec::new() }
             }
-            Self::PaperLinear { lambda } => {
-                let chi =
-                    if lambda.value() == 1.0 { 0.0 } else { dispersion.calinski_harabasz()? };
-                lambda.mix(dispersion.inverse_xie_beni(), chi)
+            Self::PaperLinear { lambda } if lambda.value() == 1.0 => {
+                self.score_of(0.0, dispersion.xie_beni())?
             }
+            _ => self.score_of(dispersion.calinski_harabasz()?, dispersion.xie_beni())?,
+        };
+        score.flags.splice(0..0, dispersion.flags());
+        Ok(score)
+    }
+
+    /// The score of given values of Calinski-Harabasz and Xie-Beni, such as published ones.
+    ///
+    /// ```
+    /// use collimate_aqi::{Lambda, Mode};
+    /// // A batch of 16 in table 14 of Borah et al. 2025, whose CHI_max is about 38.7.
+    /// let mode = Mode::PaperGeometric { lambda: Lambda::default(), chi_max: 38.7, clip: true };
+    /// let score = mode.score_of(24.6, 0.087)?;
+    /// assert_eq!((score.value * 100.0).round(), 76.0);
+    /// # Ok::<(), collimate_aqi::AqiError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`AqiError::Parameter`] for AQI-S, which does not follow from them, for an index that is
+    /// negative or NaN, and for a `chi_max` that is not positive and finite.
+    pub fn score_of(&self, chi: f64, xbi: f64) -> Result<Score> {
+        for (name, index) in [("Calinski-Harabasz", chi), ("Xie-Beni", xbi)] {
+            if index.is_nan() || index < 0.0 {
+                return Err(AqiError::parameter(name, index, "zero or more"));
+            }
+        }
+        let mut flags = Vec::new();
+        let value = match *self {
+            Self::SizeInvariant { .. } => {
+                let expected = "a mode of the paper: AQI-S needs the rows, or their moments";
+                return Err(AqiError::parameter("mode", self.name(), expected));
+            }
+            Self::PaperLinear { lambda } => lambda.mix(1.0 / xbi, chi),
             Self::PaperGeometric { lambda, chi_max, clip } => {
                 if !(chi_max.is_finite() && chi_max > 0.0) {
                     return Err(AqiError::parameter("chi_max", chi_max, "a positive number"));
                 }
-                let mut share = dispersion.calinski_harabasz()? / chi_max;
+                let mut share = chi / chi_max;
                 if share > 1.0 && clip {
                     share = 1.0;
                     flags.push(Flag::ChiAboveMaximum);
@@ -151,9 +182,8 @@ impl Mode {
                 let power = |base: f64, exponent: f64| {
                     if exponent == 0.0 { 1.0 } else { base.powf(exponent) }
                 };
-                let compact = (-dispersion.xie_beni()).exp();
-                let (chi, xbi) = (power(share, lambda.0), power(compact, 1.0 - lambda.0));
-                if xbi == 0.0 { 0.0 } else { chi * xbi }
+                let compact = power((-xbi).exp(), 1.0 - lambda.0);
+                if compact == 0.0 { 0.0 } else { power(share, lambda.0) * compact }
             }
         };
         Ok(Score { value, mode: *self, flags })

@@ -224,6 +224,21 @@ fn three_classes_have_intervals_for_each_pair() {
 }
 
 #[test]
+fn a_layer_against_a_reference() {
+    let (rows, labels) = oracle::d6();
+    let sample = Sample::new(rows.view(), &labels).unwrap();
+    let noise = Array2::from_shape_fn((60, 5), |(i, j)| ((i * 7919 + j * 31) % 97) as f32);
+    let config = DeltaConfig::default();
+    let excess = aqi().excess_over(&sample, noise.view(), &config).unwrap();
+    close(excess.after, aqi().evaluate(&sample).unwrap().rho_global.unwrap(), EXACT);
+    assert!(excess.delta > 0.0 && excess.p_value < 0.05);
+    assert_eq!(aqi().excess_over(&sample, rows.view(), &config).unwrap().delta, 0.0);
+    let short = noise.select(Axis(0), &[0, 1]);
+    let error = aqi().excess_over(&sample, short.view(), &config).unwrap_err();
+    assert!(matches!(error, AqiError::Shape { .. }));
+}
+
+#[test]
 fn settings_are_checked() {
     let geometric = Mode::PaperGeometric { lambda: Lambda::default(), chi_max: 0.0, clip: true };
     assert!(AqiConfig::default().with_mode(geometric).check().is_err());

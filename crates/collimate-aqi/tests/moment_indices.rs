@@ -169,3 +169,13 @@ fn labels_of_any_kind() {
         close(dispersion(&(rows.clone(), labels)).calinski_harabasz().unwrap(), 50.0, EXACT);
     }
 }
+
+#[test]
+fn shares_of_variance() {
+    let d2 = dispersion(&oracle::d2());
+    close(d2.eta_squared(), 0.850_117_096_018_735_3, EXACT);
+    close(d2.epsilon_squared().unwrap(), 0.825_136_612_021_857_8, EXACT);
+    let d8 = dispersion(&oracle::d8());
+    close(d8.eta_squared(), 0.315_552_878_282_549_2, FLOAT);
+    close(d8.epsilon_squared().unwrap(), 0.201_478_359_996_307_42, FLOAT);
+}

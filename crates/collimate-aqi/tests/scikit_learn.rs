@@ -10,11 +10,12 @@
 mod oracle;
 
 use collimate_aqi::{
-    Element, Labels, Metric, Moments, boundary_gap, davies_bouldin, dunn, dunn_trimmed,
-    participation_ratio, silhouette, silhouette_simplified, silhouette_with,
+    Element, Labels, Lambda, Metric, Mode, Moments, Sample, TransformChain, boundary_gap,
+    davies_bouldin, dunn, dunn_trimmed, participation_ratio, rho_standard_error, silhouette,
+    silhouette_simplified, silhouette_with,
 };
 use ndarray::{Array2, ArrayView2};
-use oracle::{FLOAT, close};
+use oracle::{FLOAT, close, dispersion};
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-9;
@@ -108,41 +109,125 @@ fn iris_is_the_one_of_fisher() {
     assert_eq!(rows.row(37).to_vec(), [4.9, 3.6, 1.4, 0.1]);
 }
 
+/// Indices of one of Iris' variants.
+struct Known {
+    chi: f64,
+    xbi: f64,
+    dbs: f64,
+    silhouette: f64,
+    dunn: f64,
+    linear: f64,
+    rho: (f64, f64),
+}
+
+fn known() -> [(&'static str, Known); 5] {
+    [
+        (
+            "iris",
+            Known {
+                chi: 487.330876374900,
+                xbi: 0.226702066730034,
+                dbs: 0.751370709475674,
+                silhouette: 0.503477440693296,
+                dunn: 0.058480532147193,
+                linear: 245.870976086650,
+                rho: (0.866388963877502, 0.516501467788346),
+            },
+        ),
+        (
+            "iris standardized",
+            Known {
+                chi: 191.303608626990,
+                xbi: 0.497220237994267,
+                dbs: 1.06725704054801,
+                silhouette: 0.38112615805438,
+                dunn: 0.0739412991921878,
+                linear: 96.6573949186099,
+                rho: (0.717305013723172, 0.325251125964159),
+            },
+        ),
+        (
+            "iris unit rows",
+            Known {
+                chi: 1387.42139279669,
+                xbi: 0.256095912651731,
+                dbs: 0.690388747951784,
+                silhouette: 0.557453901340857,
+                dunn: 0.0535356684258937,
+                linear: 695.663089916943,
+                rho: (0.948680099819482, 0.486273600119171),
+            },
+        ),
+        (
+            "iris setosa or not",
+            Known {
+                chi: 502.821563502359,
+                xbi: 0.0654086683550408,
+                dbs: 0.382752842100686,
+                silhouette: 0.686735073276978,
+                dunn: 0.338908682082323,
+                linear: 259.055028493614,
+                rho: (0.820839207050359, 0.820839207050359),
+            },
+        ),
+        (
+            "iris versicolor, virginica",
+            Known {
+                chi: 86.7696988660271,
+                xbi: 0.282356632789842,
+                dbs: 0.941820515753741,
+                silhouette: 0.367548635073814,
+                dunn: 0.058480532147193,
+                linear: 45.1556596139529,
+                rho: (0.461699078964876, 0.461699078964876),
+            },
+        ),
+    ]
+}
+
+#[track_caller]
+fn check_known(rows: &Array2<f64>, labels: &Labels, known: &Known) {
+    let found = dispersion(&(rows.clone(), labels.clone()));
+    close(found.calinski_harabasz().unwrap(), known.chi, FLOAT);
+    close(found.xie_beni(), known.xbi, FLOAT);
+    let linear = Mode::PaperLinear { lambda: Lambda::default() };
+    close(linear.score(&found).unwrap().value, known.linear, FLOAT);
+    close(found.rho_global().unwrap(), known.rho.0, FLOAT);
+    close(found.rho_local().unwrap(), known.rho.1, FLOAT);
+    let aqi_s = Mode::default().score(&found).unwrap().value;
+    close(aqi_s, 50.0 * (known.rho.0 + known.rho.1), FLOAT);
+    close(davies_bouldin(rows.view(), labels).unwrap(), known.dbs, FLOAT);
+    close(silhouette(rows.view(), labels).unwrap().mean, known.silhouette, FLOAT);
+    close(dunn(rows.view(), labels).unwrap().index, known.dunn, FLOAT);
+}
+
 #[test]
 fn iris_has_its_known_indices() {
-    // Davies-Bouldin, silhouette, Dunn.
-    let known = [
-        ("iris", [0.751370709475674, 0.503477440693296, 0.058480532147193]),
-        ("iris standardized", [1.06725704054801, 0.38112615805438, 0.0739412991921878]),
-        ("iris unit rows", [0.690388747951784, 0.557453901340857, 0.0535356684258937]),
-        ("iris setosa or not", [0.382752842100686, 0.686735073276978, 0.338908682082323]),
-        ("iris versicolor, virginica", [0.941820515753741, 0.367548635073814, 0.058480532147193]),
-    ];
-    for (name, [db, s, d]) in known {
+    for (name, known) in &known() {
         let set = fixture(name);
-        let (rows, labels) = (rows(&set), labels(&set));
         println!("{name}");
-        close(davies_bouldin(rows.view(), &labels).unwrap(), db, FLOAT);
-        close(silhouette(rows.view(), &labels).unwrap().mean, s, FLOAT);
-        close(dunn(rows.view(), &labels).unwrap().index, d, FLOAT);
+        check_known(&rows(&set), &labels(&set), known);
     }
     let set = fixture("iris");
     let cosine = silhouette_with(rows(&set).view(), &labels(&set), Metric::Cosine).unwrap();
     close(cosine.mean, 0.722294308763577, FLOAT);
+    close(rho_standard_error_of("iris setosa or not"), 0.014_909_266_124_133_496, FLOAT);
+    close(rho_standard_error_of("iris versicolor, virginica"), 0.044_874_277_354_861_98, FLOAT);
+}
+
+fn rho_standard_error_of(name: &str) -> f64 {
+    let set = fixture(name);
+    let (rows, labels) = (rows(&set), labels(&set));
+    rho_standard_error(&Sample::new(rows.view(), &labels).unwrap()).unwrap()
 }
 
 #[test]
 fn transforming_iris_here_gives_the_same() {
-    let raw = rows(&fixture("iris"));
-    let labels = labels(&fixture("iris"));
-    let mut unit = raw.clone();
-    for mut row in unit.rows_mut() {
-        let norm = row.dot(&row).sqrt();
-        row /= norm;
+    let set = fixture("iris");
+    let (raw, labels) = (rows(&set), labels(&set));
+    for (chain, (_, known)) in ["none", "z-score", "l2"].iter().zip(&known()) {
+        let chain: TransformChain = chain.parse().unwrap();
+        let rows = chain.fit(raw.view()).unwrap().apply(raw.view()).unwrap();
+        check_known(&rows, &labels, known);
     }
-    close(silhouette(unit.view(), &labels).unwrap().mean, 0.557453901340857, FLOAT);
-    let mean = raw.mean_axis(ndarray::Axis(0)).unwrap();
-    let sd = raw.std_axis(ndarray::Axis(0), 0.0);
-    let standardized = (&raw - &mean) / &sd;
-    close(silhouette(standardized.view(), &labels).unwrap().mean, 0.38112615805438, FLOAT);
 }

@@ -200,6 +200,24 @@ impl Aqi {
         delta(&before.with_rows(of_before.view()), &after.with_rows(of_after.view()), config)
     }
 
+    /// How much better a layer separates the classes than a reference does for the same rows, in
+    /// order: the embedding layer, a randomly initialised twin. What is read off the reference
+    /// as well (topic, length, source) is no evidence of alignment.
+    ///
+    /// # Errors
+    /// [`AqiError::Shape`] unless there are as many reference rows; those of [`Self::delta`].
+    pub fn excess_over<F: Element, G: Element>(
+        &self,
+        sample: &Sample<'_, F>,
+        reference: ArrayView2<'_, G>,
+        config: &DeltaConfig,
+    ) -> Result<Delta> {
+        let ids: Vec<String> = (0..sample.len()).map(|row| row.to_string()).collect();
+        let of_reference = Sample::new(reference, sample.labels)?.with_ids(&ids)?;
+        let rows = sample.rows.reborrow();
+        self.delta(&of_reference, &sample.with_rows(rows).with_ids(&ids)?, config)
+    }
+
     /// Refuses transforms that would overfit the rows that they are scored on.
     fn check_in_sample(&self) -> Result<()> {
         if self.config.transform.needs_cross_fitting() {

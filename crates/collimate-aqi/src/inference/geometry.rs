@@ -339,4 +339,27 @@ mod tests {
         }
         Ok(())
     }
+
+    /// `ρ` without the first row of each class, as published for this set.
+    #[test]
+    fn leaving_out_one_row_of_a_small_set() -> Result<()> {
+        let rows = ndarray::array![
+            [0., 0., 0.],
+            [3., 0., 0.],
+            [0., 3., 0.],
+            [6., 6., 6.],
+            [7., 6., 6.],
+            [6., 8., 6.],
+            [6., 6., 9.],
+            [10., 9., 8.]
+        ];
+        let labels = Labels::new([0, 0, 0, 1, 1, 1, 1, 1])?;
+        let moments = Moments::from_rows(rows.view(), &labels)?;
+        let geometry = Geometry::new(&Sample::new(rows.view(), &labels)?, &moments)?;
+        for (unit, expected) in [(0, 0.764_011_799_410_03), (3, 0.818_083_961_248_654)] {
+            let rho = geometry.without(unit)?.rho_global()?;
+            assert!((rho - expected).abs() < 1e-14, "{rho}");
+        }
+        Ok(())
+    }
 }
