@@ -59,8 +59,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         (None, Some(before), Some(after)) => {
             match Pair::new(input::load(before)?, input::load(after)?) {
-                Pair::F16(before, after) => two_samples(arguments, &aqi, &before, &after)?,
-                Pair::Bf16(before, after) => two_samples(arguments, &aqi, &before, &after)?,
                 Pair::F32(before, after) => two_samples(arguments, &aqi, &before, &after)?,
                 Pair::F64(before, after) => two_samples(arguments, &aqi, &before, &after)?,
             }

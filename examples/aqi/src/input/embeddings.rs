@@ -1,4 +1,4 @@
-//! Embeddings of any float type, kept in that type.
+//! Embeddings of any float type: halves are read into `f32`, which holds their values exactly.
 
 use super::{extension, npy, safetensors, shape_text};
 use crate::failure::{Failure, Result};
@@ -24,11 +24,10 @@ pub struct Embeddings<F> {
     stored_as: &'static str,
 }
 
-/// Embeddings in the type that the file holds.
+/// Embeddings in the type that holds them. The library takes halves as they are; reading them
+/// into `f32` lets this program be compiled for two types, not four.
 #[derive(Debug)]
 pub enum Loaded {
-    F16(Embeddings<f16>),
-    Bf16(Embeddings<bf16>),
     F32(Embeddings<f32>),
     F64(Embeddings<f64>),
 }
@@ -37,8 +36,6 @@ pub enum Loaded {
 macro_rules! with_type {
     ($loaded:expr, $embeddings:ident => $do:expr) => {
         match $loaded {
-            $crate::input::Loaded::F16($embeddings) => $do,
-            $crate::input::Loaded::Bf16($embeddings) => $do,
             $crate::input::Loaded::F32($embeddings) => $do,
             $crate::input::Loaded::F64($embeddings) => $do,
         }
@@ -52,47 +49,24 @@ impl Loaded {
         with_type!(self, embeddings => embeddings.values.len_of(Axis(0)))
     }
 
-    fn is_f64(&self) -> bool {
-        matches!(self, Self::F64(_))
-    }
-
-    fn into_f32(self) -> Self {
-        Self::F32(match self {
-            Self::F16(embeddings) => embeddings.widen(f32::from),
-            Self::Bf16(embeddings) => embeddings.widen(f32::from),
-            Self::F32(embeddings) => embeddings,
-            Self::F64(_) => return self,
-        })
-    }
-
-    fn into_f64(self) -> Self {
-        Self::F64(with_type!(self, embeddings => embeddings.widen(Element::to_f64)))
+    fn into_f64(self) -> Embeddings<f64> {
+        with_type!(self, embeddings => embeddings.widen(f64::from))
     }
 }
 
 /// Two sets of embeddings of one type.
 #[derive(Debug)]
 pub enum Pair {
-    F16(Embeddings<f16>, Embeddings<f16>),
-    Bf16(Embeddings<bf16>, Embeddings<bf16>),
     F32(Embeddings<f32>, Embeddings<f32>),
     F64(Embeddings<f64>, Embeddings<f64>),
 }
 
 impl Pair {
-    /// As they are if their types agree, else both in the narrower of `f32` and `f64` that holds
-    /// the values of both: results are the same, and the program is compiled for 4 types rather
-    /// than 16 pairs.
+    /// As they are if their types agree, else both in `f64`.
     pub fn new(before: Loaded, after: Loaded) -> Self {
         match (before, after) {
-            (Loaded::F16(before), Loaded::F16(after)) => Self::F16(before, after),
-            (Loaded::Bf16(before), Loaded::Bf16(after)) => Self::Bf16(before, after),
             (Loaded::F32(before), Loaded::F32(after)) => Self::F32(before, after),
-            (Loaded::F64(before), Loaded::F64(after)) => Self::F64(before, after),
-            (before, after) if before.is_f64() || after.is_f64() => {
-                Self::new(before.into_f64(), after.into_f64())
-            }
-            (before, after) => Self::new(before.into_f32(), after.into_f32()),
+            (before, after) => Self::F64(before.into_f64(), after.into_f64()),
         }
     }
 }
@@ -142,15 +116,18 @@ pub fn load(path: &Path) -> Result<Loaded> {
         }
     };
     Ok(match float {
-        FloatType::F16 => Loaded::F16(Embeddings::read(path, &layout, values)?),
-        FloatType::Bf16 => Loaded::Bf16(Embeddings::read(path, &layout, values)?),
-        FloatType::F32 => Loaded::F32(Embeddings::read(path, &layout, values)?),
-        FloatType::F64 => Loaded::F64(Embeddings::read(path, &layout, values)?),
+        FloatType::F16 => Loaded::F32(Embeddings::read::<f16>(path, &layout, values)?),
+        FloatType::Bf16 => Loaded::F32(Embeddings::read::<bf16>(path, &layout, values)?),
+        FloatType::F32 => Loaded::F32(Embeddings::read::<f32>(path, &layout, values)?),
+        FloatType::F64 => Loaded::F64(Embeddings::read::<f64>(path, &layout, values)?),
     })
 }
 
-impl<F: Stored> Embeddings<F> {
-    fn read(path: &Path, layout: &Layout, values: impl Read) -> Result<Self> {
+impl<F: Element> Embeddings<F> {
+    fn read<S: Stored>(path: &Path, layout: &Layout, values: impl Read) -> Result<Self>
+    where
+        F: From<S>,
+    {
         let shape = match layout.shape[..] {
             [n, d] => [n, 1, d],
             [n, layers, d] => [n, layers, d],
@@ -168,7 +145,7 @@ impl<F: Stored> Embeddings<F> {
             return Err(Failure::in_file(path, message));
         }
         let count = shape.iter().product();
-        let values = read_values(values, count, layout.big_endian)
+        let values = read_values::<S, F>(values, count, layout.big_endian)
             .map_err(|reason| Failure::in_file(path, reason))?;
         let values = Array3::from_shape_vec(shape.set_f(layout.fortran), values)
             .map_err(|error| Failure::in_file(path, error))?;
@@ -177,7 +154,7 @@ impl<F: Stored> Embeddings<F> {
             file: path.to_owned(),
             values,
             layered: layout.shape.len() == 3,
-            stored_as: F::NAME,
+            stored_as: S::NAME,
         })
     }
 }
@@ -266,21 +243,21 @@ macro_rules! stored {
 stored!(f16, bf16, f32, f64);
 
 /// Reads `count` values, whose bytes are known to be there.
-fn read_values<F: Stored>(
+fn read_values<S: Stored, F: From<S>>(
     mut file: impl Read,
     count: usize,
     big_endian: bool,
 ) -> Result<Vec<F>, String> {
     let mut values = Vec::new();
     values.try_reserve_exact(count).map_err(|_| {
-        format!("{count} values of {} do not fit into memory: score fewer rows", F::NAME)
+        format!("{count} values of {} do not fit into memory: score fewer rows", S::NAME)
     })?;
-    let mut bytes = vec![0; VALUES_AT_A_TIME.min(count) * F::BYTES];
+    let mut bytes = vec![0; VALUES_AT_A_TIME.min(count) * S::BYTES];
     while values.len() < count {
-        let now = VALUES_AT_A_TIME.min(count - values.len()) * F::BYTES;
+        let now = VALUES_AT_A_TIME.min(count - values.len()) * S::BYTES;
         file.read_exact(&mut bytes[..now]).map_err(|error| error.to_string())?;
-        let chunks = bytes[..now].chunks_exact(F::BYTES);
-        values.extend(chunks.map(|value| F::from_bytes(value, big_endian)));
+        let chunks = bytes[..now].chunks_exact(S::BYTES);
+        values.extend(chunks.map(|value| F::from(S::from_bytes(value, big_endian))));
     }
     Ok(values)
 }
