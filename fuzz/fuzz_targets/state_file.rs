@@ -20,13 +20,10 @@ fuzz_target!(|bytes: &[u8]| {
             continue;
         };
         assert!(!dispersion.xie_beni().is_nan());
-        for value in [
-            dispersion.calinski_harabasz(),
-            dispersion.rho_global(),
-            dispersion.rho_local(),
-        ]
-        .into_iter()
-        .flatten()
+        for value in
+            [dispersion.calinski_harabasz(), dispersion.rho_global(), dispersion.rho_local()]
+                .into_iter()
+                .flatten()
         {
             assert!(!value.is_nan());
         }

@@ -3,10 +3,10 @@
 use crate::error::{AqiError, Result};
 use crate::flag::Flag;
 use crate::json_float;
-use crate::moments::Moments;
+use crate::moments::{ClassMoments, Moments};
 use serde::Serialize;
 
-/// A squared gap below this share of the centroids' squared norms is rounding: the centroids
+/// A squared gap below this share of the classes' mean squared norms is rounding: the centroids
 /// are the same.
 const COINCIDENT: f64 = 16.0 * f64::EPSILON * f64::EPSILON;
 
@@ -73,8 +73,10 @@ impl Moments {
             _ => {}
         }
         let k = self.classes.len();
-        let norms: Vec<f64> =
-            self.classes.iter().map(|class| class.mean.iter().map(|m| m * m).sum()).collect();
+        let norm = |class: &ClassMoments| {
+            class.mean.iter().map(|m| m * m).sum::<f64>() + class.m2() / class.weight
+        };
+        let norms: Vec<f64> = self.classes.iter().map(norm).collect();
         let mut gaps = vec![0.0; k * k];
         for a in 0..k {
             for b in a + 1..k {
@@ -94,7 +96,7 @@ impl Moments {
                 .iter()
                 .map(|class| class.weight * class.weight / class.weight_squared)
                 .collect(),
-            m2: self.classes.iter().map(super::moments::ClassMoments::m2).collect(),
+            m2: self.classes.iter().map(ClassMoments::m2).collect(),
             gaps,
             centroid_covariance: None,
         };

@@ -60,9 +60,6 @@ pub enum Flag {
         /// The layer, from zero.
         layer: usize,
     },
-    /// Monte Carlo of fewer draws than the smallest p-value of interest needs.
-    FewPermutations {
-        /// The smallest p-value that can come out.
-        smallest_p: String,
-    },
+    /// The interval is made of plain bootstrap percentiles, which cover less than they say.
+    LegacyInterval,
 }

@@ -124,6 +124,9 @@ fn identical_centroids() {
 fn centroids_that_are_identical_but_for_rounding() {
     let rows = array![[0.1], [0.2], [0.3], [0.3], [0.2], [0.1]];
     assert_eq!(of(&rows, &[0, 0, 0, 1, 1, 1]).unwrap().xie_beni(), INF);
+    // Around zero, where the centroids themselves are nothing but rounding.
+    let rows = array![[-0.3], [0.1], [0.2], [0.7], [-0.1], [-0.6]];
+    assert_eq!(of(&rows, &[0, 0, 0, 1, 1, 1]).unwrap().xie_beni(), INF);
 }
 
 #[test]

@@ -181,6 +181,10 @@ fn whitening_must_be_cross_fitted() {
     close(report.rho_global.unwrap(), (folds[0] + folds[1]) / 2.0, EXACT);
     assert_eq!(report.folds.iter().map(|fold| fold.n).sum::<usize>(), 60);
     assert!(report.folds[0].transform.is_some());
+    let mut broken = rows.clone();
+    broken[[41, 2]] = f64::NAN;
+    let error = aqi.cross_fit(&Sample::new(broken.view(), &labels).unwrap(), 2).unwrap_err();
+    assert!(matches!(error, AqiError::NonFinite { row: 41, col: 2, .. }), "{error}");
 }
 
 #[test]
@@ -204,6 +208,20 @@ fn a_profile_of_layers() {
     assert_eq!(profile[1].report, alone);
     assert!(profile[1].p_max_t.unwrap() >= alone.p_value.unwrap());
     assert!(profile[0].p_max_t.unwrap() > 0.05);
+}
+
+#[test]
+fn a_row_that_is_not_finite_in_one_layer_is_skipped_in_all() {
+    let (rows, labels) = oracle::d6();
+    let mut layers: Array3<f64> = stack![Axis(1), rows, rows];
+    layers[[9, 1, 4]] = f64::NAN;
+    let sample = Sample::new(rows.view(), &labels).unwrap();
+    assert!(aqi().profile(&sample, layers.view()).is_err());
+    let config = AqiConfig::default().with_permutations(19).with_on_non_finite(OnNonFinite::Skip);
+    let profile = config.check().unwrap().profile(&sample, layers.view()).unwrap();
+    assert_eq!(profile[0].report, profile[1].report);
+    assert_eq!(profile[0].report.n, 59);
+    assert!(profile[0].report.flags.contains(&Flag::SkippedRows { rows: 1 }));
 }
 
 #[test]
@@ -236,6 +254,15 @@ fn a_layer_against_a_reference() {
     let short = noise.select(Axis(0), &[0, 1]);
     let error = aqi().excess_over(&sample, short.view(), &config).unwrap_err();
     assert!(matches!(error, AqiError::Shape { .. }));
+}
+
+#[test]
+fn a_legacy_interval_is_flagged() {
+    let (rows, labels) = oracle::d2();
+    let method = IntervalMethod::LegacyPercentile { resamples: 50, seed: 0 };
+    let aqi = AqiConfig::default().with_interval(Some(method)).check().unwrap();
+    let report = aqi.evaluate(&Sample::new(rows.view(), &labels).unwrap()).unwrap();
+    assert!(report.flags.contains(&Flag::LegacyInterval));
 }
 
 #[test]

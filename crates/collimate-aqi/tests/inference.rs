@@ -282,7 +282,7 @@ fn bootstrap_intervals_hold_the_estimate_and_are_reproducible() {
     assert_eq!(centered, of(IntervalMethod::Centered { resamples: 400, seed: 1 }));
     assert!(centered.lower < centered.estimate && centered.estimate < centered.upper);
     // Resampling adds Σ T_c/n_c to the squared gap, here a quarter of it.
-    let percentile = of(IntervalMethod::Percentile { resamples: 400, seed: 1 });
+    let percentile = of(IntervalMethod::LegacyPercentile { resamples: 400, seed: 1 });
     assert!(percentile.lower > centered.lower + 0.01);
     close(percentile.upper - percentile.lower, centered.upper - centered.lower, EXACT);
     close(centered.standard_error, 0.018, 0.3);

@@ -420,8 +420,8 @@ fn words(flag: &Flag) -> String {
         Flag::CollapsedOnLayer { layer } => {
             format!("the weights put more than 0.99 on layer {layer}")
         }
-        Flag::FewPermutations { smallest_p } => {
-            format!("with so few permutations p can't be below {smallest_p}")
+        Flag::LegacyInterval => {
+            "the interval is of the legacy kind, which covers less than it says".to_owned()
         }
         other => format!("{other:?}"),
     }

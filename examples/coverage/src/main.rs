@@ -87,7 +87,7 @@ fn intervals(arguments: &Arguments, size: usize, effect: f64) -> Result<(), AqiE
         ("score", IntervalMethod::Score),
         ("jackknife", IntervalMethod::Jackknife),
         ("centered", IntervalMethod::Centered { resamples, seed }),
-        ("percentile", IntervalMethod::Percentile { resamples, seed }),
+        ("legacy", IntervalMethod::LegacyPercentile { resamples, seed }),
     ];
     let found = (0..trials)
         .into_par_iter()

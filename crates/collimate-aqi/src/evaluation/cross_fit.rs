@@ -4,6 +4,7 @@ use super::{Aqi, Report, kept_or_all};
 use crate::element::Element;
 use crate::error::Result;
 use crate::flag::Flag;
+use crate::moments::Moments;
 use crate::sample::{Sample, Subset};
 use crate::transform::cross_fit_folds;
 use serde::Serialize;
@@ -36,6 +37,8 @@ impl Aqi {
     ) -> Result<CrossFitReport> {
         let (kept, skipped) = self.finite_rows(sample)?;
         let sample = kept_or_all(kept.as_ref(), *sample);
+        // Names a row that is not finite by its place in the sample, not in a fold.
+        Moments::from_rows(sample.rows, sample.labels)?;
         let groups = sample.groups.map(crate::labels::Labels::codes);
         let folds = cross_fit_folds(sample.labels, groups, folds, self.config.seed)?;
         let mut reports = Vec::with_capacity(folds.len());

@@ -115,7 +115,7 @@ impl AqiConfig {
         }
         if let Some(
             IntervalMethod::Centered { resamples, .. }
-            | IntervalMethod::Percentile { resamples, .. },
+            | IntervalMethod::LegacyPercentile { resamples, .. },
         ) = self.interval
             && resamples < 2
         {

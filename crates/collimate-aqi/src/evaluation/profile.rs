@@ -1,10 +1,11 @@
 //! Every layer of a model by itself.
 
-use super::{Aqi, Report};
+use super::{Aqi, OnNonFinite, Report};
 use crate::element::Element;
 use crate::error::{AqiError, Result};
+use crate::flag::Flag;
 use crate::inference::max_t_test;
-use crate::sample::Sample;
+use crate::sample::{Sample, Subset};
 use ndarray::{ArrayView3, Axis};
 use serde::Serialize;
 
@@ -24,7 +25,8 @@ pub struct LayerReport {
 
 impl Aqi {
     /// Scores each layer of activations `[n, layers, d]`; labels, groups and axioms are those of
-    /// `sample`, whose own rows are not looked at.
+    /// `sample`, whose own rows are not looked at. Where non-finite rows are skipped, a row is
+    /// left out of all layers if it is not finite in one.
     ///
     /// # Errors
     /// [`AqiError::Shape`] unless there are as many rows as in the sample, [`AqiError::Empty`]
@@ -45,9 +47,30 @@ impl Aqi {
         if layers == 0 {
             return Err(AqiError::Empty);
         }
-        let views: Vec<Sample<'_, F>> = (0..layers)
-            .map(|layer| sample.with_rows(activations.index_axis(Axis(1), layer)))
-            .collect();
+        if self.config.on_non_finite == OnNonFinite::Skip {
+            let finite = |row: &usize| {
+                activations.index_axis(Axis(0), *row).iter().all(|x| x.to_f64().is_finite())
+            };
+            let kept: Vec<usize> = (0..rows).filter(finite).collect();
+            if kept.len() < rows {
+                let subset = Subset::of(sample, &kept)?;
+                let activations = activations.select(Axis(0), &kept);
+                let mut reports = self.layers(&subset.sample(), activations.view())?;
+                let flag = Flag::SkippedRows { rows: rows - kept.len() };
+                reports.iter_mut().for_each(|layer| layer.report.flags.push(flag.clone()));
+                return Ok(reports);
+            }
+        }
+        self.layers(sample, activations)
+    }
+
+    fn layers<F: Element>(
+        &self,
+        sample: &Sample<'_, F>,
+        activations: ArrayView3<'_, F>,
+    ) -> Result<Vec<LayerReport>> {
+        let views: Vec<Sample<'_, F>> =
+            activations.axis_iter(Axis(1)).map(|layer| sample.with_rows(layer)).collect();
         let reports =
             views.iter().map(|view| self.evaluate(view)).collect::<Result<Vec<Report>>>()?;
         let adjusted = self.max_t(&views)?;

@@ -132,6 +132,9 @@ impl Aqi {
         let score = config.mode.score(&dispersion)?;
         let mut flags = score.flags;
         flags.extend(duplicate_rows(rows, labels)?.flag());
+        if matches!(config.interval, Some(IntervalMethod::LegacyPercentile { .. })) {
+            flags.push(Flag::LegacyInterval);
+        }
 
         let rho_global = optional(dispersion.rho_global())?;
         let rho_local = optional(dispersion.rho_local())?;
@@ -238,12 +241,5 @@ impl Report {
             .filter_map(|axiom| axiom.outcome.report().map(|report| group(&axiom.axiom, report)));
         let groups: Vec<GroupIndices> = axioms.chain([group("overall", self)]).collect();
         normalize_groups(&groups, gamma)
-    }
-
-    /// Whether the interval was computed by the method named legacy.
-    #[must_use]
-    pub fn is_legacy_interval(&self) -> bool {
-        let method = self.interval.as_ref().map(|interval| interval.method);
-        matches!(method, Some(IntervalMethod::Percentile { .. }))
     }
 }

@@ -39,7 +39,7 @@ pub enum IntervalMethod {
     },
     /// Plain percentiles of the bootstrap. **Legacy: do not publish**: nearly always too high,
     /// covering far less than it says wherever `T_c/n_c` is comparable to `δ²`.
-    Percentile {
+    LegacyPercentile {
         /// Number of resamples.
         resamples: usize,
         /// Seed.
@@ -147,7 +147,7 @@ pub(crate) fn interval<F: Element>(
             bootstrap::resample(sample, moments, geometry, resamples, seed)?
                 .centered(estimate, level)?
         }
-        IntervalMethod::Percentile { resamples, seed } => {
+        IntervalMethod::LegacyPercentile { resamples, seed } => {
             bootstrap::resample(sample, moments, geometry, resamples, seed)?.percentile(level)?
         }
     };

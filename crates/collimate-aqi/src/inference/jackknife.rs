@@ -76,7 +76,7 @@ fn mean(values: &[f64]) -> f64 {
 ///
 /// # Errors
 /// Those of [`Moments::from_rows`] and [`Moments::dispersion`];
-/// [`AqiError::NeedThreePerClass`] where leaving one out would leave fewer than two.
+/// [`AqiError::NeedThreePerClass`](crate::AqiError::NeedThreePerClass) where leaving one out would leave fewer than two.
 pub fn rho_standard_error<F: Element>(sample: &Sample<'_, F>) -> Result<f64> {
     let moments = Moments::from_rows(sample.rows, sample.labels)?;
     let geometry = Geometry::new(sample, &moments)?;

@@ -16,8 +16,8 @@ use ndarray::ArrayView2;
 /// use collimate_aqi::Accumulator;
 /// let mut stream = Accumulator::<f32>::new(["safe", "unsafe"], 2)?;
 /// stream.push(&[0.0, 1.0], 0)?;
-/// stream.push(&[4.0, 5.0], 1)?;
-/// assert_eq!(stream.finish()?.counts(), [1, 1]);
+/// stream.extend([([4.0, 5.0], 1), ([5.0, 5.0], 1)])?;
+/// assert_eq!(stream.finish()?.counts(), [1, 2]);
 /// # Ok::<(), collimate_aqi::AqiError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -93,6 +93,17 @@ impl<F: Element> Accumulator<F> {
             }
         }
         Ok(())
+    }
+
+    /// Adds rows from an iterator, each with its class index.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push); the rows before the one that failed have been added.
+    pub fn extend<R: AsRef<[F]>>(
+        &mut self,
+        rows: impl IntoIterator<Item = (R, usize)>,
+    ) -> Result<()> {
+        rows.into_iter().try_for_each(|(row, class)| self.push(row.as_ref(), class))
     }
 
     fn close_chunk(&mut self) -> Result<()> {
