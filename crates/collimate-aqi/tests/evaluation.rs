@@ -257,6 +257,25 @@ fn a_layer_against_a_reference() {
 }
 
 #[test]
+fn scores_that_depend_on_the_sample_are_not_compared_across_samples() {
+    let (rows, labels) = oracle::d6();
+    let fewer: Vec<usize> = (0..40).collect();
+    let (some, of_some) = (rows.select(Axis(0), &fewer), labels.select(&fewer).unwrap());
+    let linear = Mode::PaperLinear { lambda: Lambda::default() };
+    for (mode, comparable) in [(Mode::default(), true), (linear, false)] {
+        let config = AqiConfig::default().with_permutations(0).with_mode(mode).check().unwrap();
+        let whole = config.evaluate(&Sample::new(rows.view(), &labels).unwrap()).unwrap();
+        let part = config.evaluate(&Sample::new(some.view(), &of_some).unwrap()).unwrap();
+        assert_eq!(whole.aqi_change_from(&whole).unwrap(), 0.0);
+        assert_eq!(part.aqi_change_from(&whole).is_ok(), comparable);
+    }
+    let aqi_s = aqi().evaluate(&Sample::new(rows.view(), &labels).unwrap()).unwrap();
+    let linear = AqiConfig::default().with_mode(linear).check().unwrap();
+    let linear = linear.evaluate(&Sample::new(rows.view(), &labels).unwrap()).unwrap();
+    assert!(matches!(linear.aqi_change_from(&aqi_s), Err(AqiError::Incompatible { .. })));
+}
+
+#[test]
 fn a_legacy_interval_is_flagged() {
     let (rows, labels) = oracle::d2();
     let method = IntervalMethod::LegacyPercentile { resamples: 50, seed: 0 };

@@ -242,4 +242,34 @@ impl Report {
         let groups: Vec<GroupIndices> = axioms.chain([group("overall", self)]).collect();
         normalize_groups(&groups, gamma)
     }
+
+    /// This report's score less that of an earlier one, in their common mode.
+    ///
+    /// The paper's modes grow with the number of rows and depend on the balance of the classes:
+    /// there, both reports must have the same number of rows of each class. For whether a change
+    /// is more than chance see [`Aqi::delta`].
+    ///
+    /// # Errors
+    /// [`AqiError::Incompatible`] for scores that can't be compared; [`AqiError::Parameter`] for
+    /// a score that is infinite.
+    pub fn aqi_change_from(&self, earlier: &Self) -> Result<f64> {
+        if self.mode != earlier.mode {
+            return Err(AqiError::Incompatible {
+                what: "modes of the scores",
+                left: format!("{:?}", self.mode),
+                right: format!("{:?}", earlier.mode),
+            });
+        }
+        if !self.mode.is_size_invariant() && self.n_per_class != earlier.n_per_class {
+            return Err(AqiError::Incompatible {
+                what: "rows per class, on which scores of this mode depend,",
+                left: format!("{:?}", self.n_per_class),
+                right: format!("{:?}", earlier.n_per_class),
+            });
+        }
+        match [self.aqi, earlier.aqi].into_iter().find(|aqi| aqi.is_infinite()) {
+            Some(infinite) => Err(AqiError::parameter("score", infinite, "a finite number")),
+            None => Ok(self.aqi - earlier.aqi),
+        }
+    }
 }
