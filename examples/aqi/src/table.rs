@@ -189,11 +189,19 @@ pub fn reference(out: &mut String, scores: &ReferenceScores, gamma: f64) {
     }
 }
 
+/// Decimals that show two digits of an interval of that width, at least one.
+fn decimals_for(width: f64) -> usize {
+    (1..6).find(|&decimals| width >= 10_f64.powi(1 - decimals)).map_or(6, |d| d as usize)
+}
+
 fn headline(out: &mut String, name: &str, report: &Report) {
     let p = report.p_value.map(p);
     let two = report.n_per_class.len() == 2;
+    let decimals = report.aqi_s_ci95.map_or(1, |[lower, upper]| decimals_for(upper - lower));
     let interval = match (report.aqi_s_ci95, report.ci95) {
-        (Some([lower, upper]), _) if two => Some(format!("95% interval {lower:.1} to {upper:.1}")),
+        (Some([lower, upper]), _) if two => {
+            Some(format!("95% interval {lower:.decimals$} to {upper:.decimals$}"))
+        }
         (_, Some([lower, upper])) => {
             let estimate = report.interval.as_ref().map_or("-".into(), |i| share(i.estimate));
             let (lower, upper) = (share(lower), share(upper));
@@ -205,7 +213,7 @@ fn headline(out: &mut String, name: &str, report: &Report) {
     let around =
         if around.is_empty() { String::new() } else { format!("  ({})", around.join("; ")) };
     match report.aqi_s {
-        Some(score) => line(out, &format!("{name}AQI-S {score:.1}{around}")),
+        Some(score) => line(out, &format!("{name}AQI-S {score:.decimals$}{around}")),
         None => line(out, &format!("{name}AQI-S not defined: a class has a single row{around}")),
     }
     let indent = " ".repeat(name.len());
