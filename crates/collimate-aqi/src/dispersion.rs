@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// A squared gap below this share of the classes' mean squared norms is rounding: the centroids
 /// are the same.
-const COINCIDENT: f64 = 16.0 * f64::EPSILON * f64::EPSILON;
+pub(crate) const COINCIDENT: f64 = 16.0 * f64::EPSILON * f64::EPSILON;
 
 /// Sizes `n_c`, scatters `M2_c = Σ‖x−μ_c‖²` and squared centroid gaps `δ²_ab = ‖μ_a−μ_b‖²` of
 /// `k` classes: the sufficient statistics of every moment-based index.

@@ -1,5 +1,6 @@
 //! Where single rows stand between two classes.
 
+use crate::dispersion::COINCIDENT;
 use crate::element::Element;
 use crate::error::{AqiError, Result};
 use crate::flag::Flag;
@@ -8,9 +9,6 @@ use crate::moments::{Moments, times_power_of_two};
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::Serialize;
-
-/// A squared gap below this share of the centroids' squared norms is rounding.
-const COINCIDENT: f64 = 16.0 * f64::EPSILON * f64::EPSILON;
 
 /// How well a row's position agrees with its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

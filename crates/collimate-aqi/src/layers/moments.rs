@@ -3,7 +3,7 @@
 use super::read::{Reader, check_layers, check_shape};
 use super::scales::{LayerScales, LayerScaling, check_scaled};
 use super::weights::LayerWeights;
-use crate::dispersion::Dispersion;
+use crate::dispersion::{COINCIDENT, Dispersion};
 use crate::element::{Element, Lane};
 use crate::error::{AqiError, Result};
 use crate::labels::Labels;
@@ -427,7 +427,7 @@ impl LayerMoments {
         for (a, b) in self.pairs() {
             let delta = alpha.dot(&(&self.classes[a].mean - &self.classes[b].mean));
             let gap = delta.dot(&delta);
-            let floor = ROUNDING * ROUNDING * (largest[a] + largest[b]);
+            let floor = COINCIDENT * (largest[a] + largest[b]);
             let gap = if gap <= floor { 0.0 } else { gap };
             gaps[a * k + b] = gap;
             gaps[b * k + a] = gap;
