@@ -266,6 +266,70 @@ fn pairs_that_do_not_fit_are_errors() {
     ));
 }
 
+/// Without an effect the corrected jackknife can fall below what the noise alone must give.
+#[test]
+fn paired_difference_of_noise() {
+    let classes = std::array::from_fn(|i: usize| i / 5);
+    let before = oracle::set(
+        [
+            [8, 0, 1],
+            [2, 1, 8],
+            [8, 5, 0],
+            [0, 3, 4],
+            [6, 4, 2],
+            [1, 6, 7],
+            [0, 1, 4],
+            [3, 8, 5],
+            [4, 4, 6],
+            [5, 1, 7],
+        ],
+        classes,
+    );
+    let after = oracle::set(
+        [
+            [7, 9, 7],
+            [2, 3, 6],
+            [6, 6, 8],
+            [2, 9, 0],
+            [0, 9, 9],
+            [2, 1, 3],
+            [0, 8, 6],
+            [5, 2, 4],
+            [1, 7, 4],
+            [0, 2, 7],
+        ],
+        classes,
+    );
+    let ids = ids(10);
+    let change = delta(
+        &sample(&before).with_ids(&ids).unwrap(),
+        &sample(&after).with_ids(&ids).unwrap(),
+        &DeltaConfig::default(),
+    )
+    .unwrap();
+    // From the definitions, in numpy: the jackknife's variance less 2Q would be 0.00433.
+    close(change.before, 0.065_623_641_894_828_33, FLOAT);
+    close(change.delta, -0.007_089_053_274_279_819, FLOAT);
+    close(change.standard_error.powi(2), 0.006_861_475_319_498_463, FLOAT);
+}
+
+#[test]
+fn sign_flips_of_many_prompts_agree_with_the_t_test() {
+    let (rows, labels) = oracle::d6();
+    let shifted = Array2::from_shape_fn((60, 16), |(i, j)| {
+        let noise = ((i * 389 + j * 83 + i * i * j) % 401) as f64;
+        rows[[i, j]] + noise - 10.0 * (i % 2) as f64
+    });
+    let ids = ids(60);
+    let before = Sample::new(rows.view(), &labels).unwrap().with_ids(&ids).unwrap();
+    let after = Sample::new(shifted.view(), &labels).unwrap().with_ids(&ids).unwrap();
+    let change = delta(&before, &after, &DeltaConfig::default()).unwrap();
+    assert!((0.001..0.5).contains(&change.p_value), "{}", change.p_value);
+    close(change.sign_flip_p_value, change.p_value, 0.25);
+    let again = delta(&before, &after, &DeltaConfig::default().with_seed(1)).unwrap();
+    assert_ne!(again.sign_flip_p_value, change.sign_flip_p_value);
+}
+
 #[test]
 fn nothing_changed() {
     let (before, ids) = (weak(), ids(9));

@@ -409,4 +409,22 @@ mod tests {
         assert!((ratio - 1.0).abs() < 1e-14);
         Ok(())
     }
+
+    #[test]
+    fn shards_in_different_units_merge_to_the_larger_one() -> Result<()> {
+        let labels = Labels::new([0, 0, 1, 1])?;
+        let rows = array![[0.0], [2.0], [10.0], [12.0]];
+        for (ours, theirs) in [(1.0, 1e200), (1e200, 1.0), (1.0, 1e-200), (1e-200, 1e200)] {
+            let mut merged = Moments::from_rows((&rows * ours).view(), &labels)?;
+            merged.merge(&Moments::from_rows((&rows * theirs).view(), &labels)?)?;
+            // Beside rows of the larger unit those of the smaller one all lie at zero.
+            let larger = &rows * f64::max(ours, theirs);
+            let together = ndarray::concatenate![ndarray::Axis(0), larger, Array2::zeros((4, 1))];
+            let eight = Labels::new([0, 0, 1, 1, 0, 0, 1, 1])?;
+            let expected = Moments::from_rows(together.view(), &eight)?.dispersion()?;
+            let ratio = merged.dispersion()?.xie_beni() / expected.xie_beni();
+            assert!((ratio - 1.0).abs() < 1e-14, "{ours} {theirs}: {ratio}");
+        }
+        Ok(())
+    }
 }
