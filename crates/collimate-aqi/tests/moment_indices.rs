@@ -75,6 +75,8 @@ fn exact_fractions() {
     for (name, set, expected) in &rows {
         check(name, set, EXACT, expected);
     }
+    close(dispersion(&oracle::d2()).within(), 40.0, EXACT);
+    close(dispersion(&oracle::d3()).within(), 6.0, EXACT);
     let d10 = dispersion(&oracle::d10());
     close(d10.calinski_harabasz().unwrap(), 49.0, EXACT);
     close(d10.xie_beni(), 3.0 / 392.0, EXACT);

@@ -209,6 +209,7 @@ fn iris_has_its_known_indices() {
         check_known(&rows(&set), &labels(&set), known);
     }
     let set = fixture("iris");
+    close(dispersion(&(rows(&set), labels(&set))).within(), 89.2974, FLOAT);
     let cosine = silhouette_with(rows(&set).view(), &labels(&set), Metric::Cosine).unwrap();
     close(cosine.mean, 0.722294308763577, FLOAT);
     close(rho_standard_error_of("iris setosa or not"), 0.014_909_266_124_133_496, FLOAT);
