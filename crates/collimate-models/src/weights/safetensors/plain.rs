@@ -1,6 +1,6 @@
 //! The header's JSON as every writer of weights writes it: no space between tokens, no escape in a
-//! string, `dtype`, `shape` and `data_offsets` in this order. Several times as fast as a JSON parser,
-//! which reads whatever else there is.
+//! string, `dtype`, `shape` and `data_offsets` in this order. Faster than a JSON parser, which
+//! reads whatever else there is.
 
 use super::json::Record;
 use crate::weights::dtype::Dtype;
