@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use collimate_data::{ChatTemplate, DataError, Message, RenderOptions, TemplateTime};
+use collimate_data::{ChatTemplate, DataError, Message, RenderOptions, Rendered, TemplateTime};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|source: &str| {
@@ -18,11 +18,32 @@ fuzz_target!(|source: &str| {
         Message::new("user", "l'\u{e9}t\u{e9} <b>"),
         Message::new("assistant", " {{ x }} "),
         Message::new("user", ""),
+        call(),
+        Message::new("tool", "a tree"),
         Message::new("assistant", "ok"),
     ];
     let mut options = RenderOptions::default();
     options.now = TemplateTime::new(2024, 7, 26);
-    let Ok(rendered) = template.render(&turns, &options) else { return };
+    for turns in [&turns[..], &turns[..3]] {
+        if let Ok(rendered) = template.render(turns, &options) {
+            check(&rendered);
+        }
+    }
+    if let Ok(rendered) = template.render_pair(&turns[..4], &turns[4..], &options) {
+        check(&rendered);
+    }
+});
+
+/// A turn of the assistant that says nothing and calls a tool.
+fn call() -> Message {
+    let function = serde_json::json!({"name": "look", "arguments": {"at": "\u{e9}"}});
+    let call = serde_json::json!({"type": "function", "function": function});
+    let turn = serde_json::json!({"role": "assistant", "content": "", "tool_calls": [call]});
+    let fields = turn.as_object().cloned().expect("an object");
+    Message::from_fields(fields).expect("a role")
+}
+
+fn check(rendered: &Rendered) {
     let mut before = 0;
     for span in &rendered.assistant {
         assert!(before <= span.start && span.start < span.end && span.end <= rendered.text.len());
@@ -30,4 +51,4 @@ fuzz_target!(|source: &str| {
         before = span.end;
     }
     assert!(rendered.text.get(rendered.completion..).is_some());
-});
+}

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use collimate_models::{SafetensorsError, SafetensorsHeader};
+use collimate_tensors::{SafetensorsError, SafetensorsHeader};
 use libfuzzer_sys::fuzz_target;
 use safetensors::SafeTensors;
 

@@ -122,11 +122,6 @@ impl Folder {
     }
 }
 
-/// Whether a file begins like the text that Git LFS leaves in place of the content.
-pub(crate) fn is_lfs_pointer(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"version https://git-lfs")
-}
-
 pub(crate) fn unreadable(name: &str, error: &io::Error) -> Problem {
     Problem::Unreadable { file: name.to_owned(), message: error.to_string() }
 }

@@ -19,6 +19,7 @@ mod weights;
 
 pub use cache::{CacheError, CacheStats, Lease, ModelCache};
 pub use catalog::{Catalog, Collision, ScanConfig, SkipReason, Skipped};
+pub use collimate_tensors::{Dtype, SafetensorsError, SafetensorsHeader, SafetensorsTensor};
 pub use description::{
     AdapterInfo, AlignmentInfo, Architecture, ChatTemplate, Description, Quantization,
     TokenizerFiles,
@@ -36,6 +37,5 @@ pub use printable::printable;
 pub use problem::Problem;
 pub use selection::{Candidate, MatchRule, Selected, SelectionError};
 pub use weights::{
-    CountedFrom, Dtype, GgufError, GgufHeader, GgufTensor, SafetensorsError, SafetensorsHeader,
-    SafetensorsTensor, WeightFile, WeightFormat, Weights,
+    CountedFrom, GgufError, GgufHeader, GgufTensor, WeightFile, WeightFormat, Weights,
 };

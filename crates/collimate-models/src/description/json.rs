@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use collimate_tensors::is_lfs_pointer;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::fields::{Fields, Schema, Value};
-use crate::folder::{Folder, SMALL_JSON, is_lfs_pointer};
+use crate::folder::{Folder, SMALL_JSON};
 use crate::problem::Problem;
 
 /// Deepest nesting that is read. Python's reader gives up too, at about a thousand.

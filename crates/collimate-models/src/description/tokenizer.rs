@@ -1,8 +1,9 @@
 use std::io::Read;
 
+use collimate_tensors::is_lfs_pointer;
 use serde::Serialize;
 
-use crate::folder::{Folder, is_lfs_pointer, unreadable};
+use crate::folder::{Folder, unreadable};
 use crate::problem::Problem;
 
 /// The files that turn text into tokens, or say something about it; sorted.

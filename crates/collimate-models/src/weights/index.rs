@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::fs;
 
+use collimate_tensors::{NameHasher, NameSum, is_lfs_pointer, stays_inside};
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor,
 };
 
-use super::names::NameHasher;
-use super::safetensors::NameSum;
 use super::tally::Tally;
 use super::{CountedFrom, Names, WeightFormat, Weights};
-use crate::folder::{Folder, INDEX_JSON, is_lfs_pointer};
+use crate::folder::{Folder, INDEX_JSON};
 use crate::problem::Problem;
 
 /// Most files that one index may name: far beyond what any model has.
@@ -68,7 +67,7 @@ impl Index {
         let mut index = Self {
             file: file.to_owned(),
             shards: Vec::with_capacity(placed.len()),
-            tensors: placed.values().map(|names| names.count).sum(),
+            tensors: placed.values().map(|names| names.count()).sum(),
             total_size: total(file, "metadata.total_size", outer.total_size, problems),
             total_parameters: total(
                 file,
@@ -81,7 +80,7 @@ impl Index {
             placed: OnceCell::new(),
         };
         for (path, names) in placed {
-            if is_safe(&path) {
+            if stays_inside(&path) {
                 index.shards.push(Shard { file: path, names });
             } else {
                 index.unsafe_path = true;
@@ -150,14 +149,6 @@ pub(super) fn exists(folder: &Folder, file: &str) -> bool {
         true => fs::symlink_metadata(folder.path().join(file)).is_ok(),
         false => folder.has(file) || folder.folders().iter().any(|name| name == file),
     }
-}
-
-/// Whether a path stays in the folder on every system.
-fn is_safe(path: &str) -> bool {
-    let drive = path.as_bytes().get(1) == Some(&b':');
-    !drive
-        && !path.contains(['\\', '\0'])
-        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// The second reading of an index, which keeps names.

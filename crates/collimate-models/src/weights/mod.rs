@@ -1,24 +1,20 @@
 //! What weight files hold, read from their headers and tables alone.
 
-mod dtype;
 pub(crate) mod gguf;
 mod index;
-mod names;
 mod numbered;
-mod pickle;
-mod safetensors;
 mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use collimate_tensors::{
+    NameHasher, NameSum, PickleError, PickleTable, SafetensorsError, SafetensorsHeader,
+};
 use serde::Serialize;
 
-pub use dtype::Dtype;
 pub use gguf::{GgufError, GgufHeader, GgufTensor};
-pub use safetensors::{SafetensorsError, SafetensorsHeader, SafetensorsTensor};
 
 use self::index::Index;
-use self::names::NameHasher;
 use self::numbered::Numbered;
 use self::tally::Tally;
 use crate::folder::{Folder, unreadable};
@@ -223,16 +219,12 @@ impl<'a> Inspection<'a> {
 
     fn count_safetensors(&mut self, file: &str) -> Option<Names> {
         let (mut opened, bytes) = self.open(file)?;
-        let read = safetensors::read_start(&mut opened, bytes)
-            .map_err(|error| unreadable(file, &error))
-            .and_then(|start| {
-                SafetensorsHeader::parse_start(start, bytes, &self.names)
-                    .map_err(|error| safetensors_problem(file, &error))
-            });
+        let path = self.folder.path().join(file);
+        let read = SafetensorsHeader::scan(&mut opened, &path, bytes, &self.names);
         let header = match read {
             Ok(header) => header,
-            Err(problem) => {
-                self.problems.push(problem);
+            Err(error) => {
+                self.problems.push(safetensors_problem(file, &error));
                 return None;
             }
         };
@@ -249,24 +241,24 @@ impl<'a> Inspection<'a> {
 
     fn count_pickle(&mut self, file: &str) -> Option<Names> {
         self.problems.push(Problem::Pickle { file: file.to_owned() });
-        let (opened, bytes) = self.open(file)?;
-        let path = self.folder.path().join(file);
-        match pickle::read(file, &path, opened, bytes) {
-            Ok(tensors) => {
-                self.tally.tensors += tensors.len() as u64;
-                for tensor in tensors.values() {
-                    self.tally.add_bytes(tensor.bytes);
-                    self.tally.add_elements(tensor.dtype, tensor.elements);
-                }
-                let mut sum = safetensors::NameSum::default();
-                tensors.keys().for_each(|name| sum.add(self.names.hash(name.as_bytes())));
-                Some(Names::Pickle { names: tensors.into_keys().collect(), sum })
+        self.open(file)?;
+        let table = match PickleTable::read(self.folder.path().join(file)) {
+            Ok(table) => table,
+            Err(error) => {
+                self.problems.push(pickle_problem(file, &error));
+                return None;
             }
-            Err(problem) => {
-                self.problems.push(problem);
-                None
-            }
+        };
+        let mut sum = NameSum::default();
+        let mut names = Vec::with_capacity(table.tensors().len());
+        for tensor in table.tensors() {
+            self.tally.tensors += 1;
+            self.tally.add_bytes(tensor.bytes());
+            self.tally.add_elements(tensor.dtype.name(), tensor.elements());
+            sum.add(self.names.hash(tensor.name.as_bytes()));
+            names.push(tensor.name.clone());
         }
+        Some(Names::Pickle { names, sum })
     }
 
     /// Opens a file and lists it among those that are there.
@@ -287,12 +279,12 @@ impl<'a> Inspection<'a> {
 /// The names of the tensors in a file.
 enum Names {
     Safetensors(Box<SafetensorsHeader>),
-    Pickle { names: Vec<String>, sum: safetensors::NameSum },
+    Pickle { names: Vec<String>, sum: NameSum },
 }
 
 impl Names {
     /// Whether these are exactly the names that were summed up.
-    fn holds(&self, expected: safetensors::NameSum) -> bool {
+    fn holds(&self, expected: NameSum) -> bool {
         match self {
             Self::Safetensors(header) => header.names() == expected,
             Self::Pickle { sum, .. } => *sum == expected,
@@ -314,7 +306,16 @@ fn safetensors_problem(file: &str, error: &SafetensorsError) -> Problem {
         SafetensorsError::Truncated { expected, found } => {
             Problem::Truncated { file, expected, found }
         }
+        SafetensorsError::Io { ref source, .. } => unreadable(&file, source),
         ref error => Problem::Invalid { file, message: error.to_string() },
+    }
+}
+
+fn pickle_problem(file: &str, error: &PickleError) -> Problem {
+    match error {
+        PickleError::LfsPointer => Problem::LfsPointer { file: file.to_owned() },
+        PickleError::Io { source, .. } => unreadable(file, source),
+        error => Problem::Invalid { file: file.to_owned(), message: error.to_string() },
     }
 }
 

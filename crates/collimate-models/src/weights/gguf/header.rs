@@ -4,11 +4,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Seek};
 use std::path::Path;
 
+use collimate_tensors::is_lfs_pointer;
 use serde::Serialize;
 
 use super::error::GgufError;
 use super::types::ggml_type;
-use crate::folder::is_lfs_pointer;
 
 /// Most bytes of keys, values and tensor infos that are looked at. Values that are passed over, such
 /// as the texts of tokens, don't count.

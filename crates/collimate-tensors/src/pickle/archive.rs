@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use super::{INFLATION, PickleError};
+
 /// Most bytes of an archive's directory: a hundred for each storage.
 const DIRECTORY_LIMIT: u64 = 32 << 20;
 const END_LEN: u64 = 22;
@@ -17,46 +19,52 @@ const LOCAL_LEN: usize = 30;
 ///
 /// # Errors
 ///
-/// What is wrong with the archive, in words.
-pub(super) fn find_pickle(file: &mut File, len: u64) -> Result<Range<u64>, String> {
+/// What is wrong with the archive.
+pub(super) fn find_pickle(file: &mut File, len: u64) -> Result<Range<u64>, PickleError> {
     let directory = directory(file, len)?;
     let mut found = None;
+    let mut inflated = 0_u64;
     let mut rest = directory.as_slice();
     while !rest.is_empty() {
-        let (entry, after) = Entry::split(rest).ok_or("its directory is damaged")?;
+        let (entry, after) = Entry::split(rest).ok_or(PickleError::DamagedDirectory)?;
         rest = after;
+        if entry.method != 0 {
+            inflated = inflated.saturating_add(entry.size);
+        }
         let is_pickle = entry.name.strip_suffix(b"data.pkl");
         if is_pickle.is_some_and(|root| root.is_empty() || root.ends_with(b"/"))
             && found.replace(entry).is_some()
         {
-            return Err("it holds more than one data.pkl".to_owned());
+            return Err(PickleError::SeveralPickles);
         }
     }
-    let entry = found.ok_or("it is a zip archive without data.pkl")?;
+    let entry = found.ok_or(PickleError::NoPickle)?;
     if entry.method != 0 || entry.stored != entry.size {
-        return Err("its data.pkl is compressed, which torch.save never does".to_owned());
+        return Err(PickleError::Compressed);
+    }
+    let limit = len.saturating_mul(INFLATION);
+    if inflated > limit {
+        return Err(PickleError::Inflated { claimed: inflated, limit });
     }
     let local: [u8; LOCAL_LEN] = read_at(file, entry.offset)?;
     if u32_at(&local, 0) != Some(0x0403_4b50) {
-        return Err("its directory points to no file".to_owned());
+        return Err(PickleError::NoEntry);
     }
     let names =
         u64::from(u16_at(&local, 26).unwrap_or(0)) + u64::from(u16_at(&local, 28).unwrap_or(0));
     let start = entry.offset.checked_add(LOCAL_LEN as u64 + names);
     match start.and_then(|start| Some(start..start.checked_add(entry.size)?)) {
         Some(range) if range.end <= len => Ok(range),
-        _ => Err("its data.pkl reaches beyond the end of the file".to_owned()),
+        _ => Err(PickleError::BeyondEnd),
     }
 }
 
 /// The directory at the end of the archive.
-fn directory(file: &mut File, len: u64) -> Result<Vec<u8>, String> {
-    const CUT_OFF: &str =
-        "it is a zip archive without a directory at its end: it is cut off; fetch it again";
-    let end_at = len.checked_sub(END_LEN).ok_or(CUT_OFF)?;
+fn directory(file: &mut File, len: u64) -> Result<Vec<u8>, PickleError> {
+    let end_at = len.checked_sub(END_LEN).ok_or(PickleError::CutOff)?;
     let end: [u8; END_LEN as usize] = read_at(file, end_at)?;
     if u32_at(&end, 0) != Some(0x0605_4b50) || u16_at(&end, 20) != Some(0) {
-        return Err(CUT_OFF.to_owned());
+        return Err(PickleError::CutOff);
     }
     let mut size = u64::from(u32_at(&end, 12).unwrap_or(0));
     let mut offset = u64::from(u32_at(&end, 16).unwrap_or(0));
@@ -64,22 +72,23 @@ fn directory(file: &mut File, len: u64) -> Result<Vec<u8>, String> {
         || size == u64::from(u32::MAX)
         || offset == u64::from(u32::MAX);
     if is_large {
-        let locator_at = end_at.checked_sub(LOCATOR_LEN).ok_or(CUT_OFF)?;
+        let locator_at = end_at.checked_sub(LOCATOR_LEN).ok_or(PickleError::CutOff)?;
         let locator: [u8; LOCATOR_LEN as usize] = read_at(file, locator_at)?;
         let at = u64_at(&locator, 8).filter(|_| u32_at(&locator, 0) == Some(0x0706_4b50));
-        let end: [u8; END64_LEN] = read_at(file, at.ok_or(CUT_OFF)?)?;
+        let end: [u8; END64_LEN] = read_at(file, at.ok_or(PickleError::CutOff)?)?;
         if u32_at(&end, 0) != Some(0x0606_4b50) {
-            return Err(CUT_OFF.to_owned());
+            return Err(PickleError::CutOff);
         }
         size = u64_at(&end, 40).unwrap_or(0);
         offset = u64_at(&end, 48).unwrap_or(0);
     }
     if size > DIRECTORY_LIMIT || offset.checked_add(size).is_none_or(|end| end > end_at) {
-        return Err(format!("its directory of {size} bytes at {offset} is not within the file"));
+        return Err(PickleError::Directory { size, offset });
     }
-    file.seek(SeekFrom::Start(offset)).map_err(|error| error.to_string())?;
     let mut directory = Vec::with_capacity(size as usize);
-    file.take(size).read_to_end(&mut directory).map_err(|error| error.to_string())?;
+    file.seek(SeekFrom::Start(offset))
+        .and_then(|_| file.take(size).read_to_end(&mut directory))
+        .map_err(|source| PickleError::Part { offset, source })?;
     Ok(directory)
 }
 
@@ -130,11 +139,11 @@ fn large_numbers(mut extra: &[u8]) -> impl Iterator<Item = u64> + '_ {
     numbers.chunks_exact(8).filter_map(|number| u64_at(number, 0))
 }
 
-fn read_at<const N: usize>(file: &mut File, offset: u64) -> Result<[u8; N], String> {
+fn read_at<const N: usize>(file: &mut File, offset: u64) -> Result<[u8; N], PickleError> {
     let mut bytes = [0; N];
     file.seek(SeekFrom::Start(offset))
         .and_then(|_| file.read_exact(&mut bytes))
-        .map_err(|error| format!("byte {offset} can't be read: {error}"))?;
+        .map_err(|source| PickleError::Part { offset, source })?;
     Ok(bytes)
 }
 

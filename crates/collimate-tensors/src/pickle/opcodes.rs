@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, Read};
 
+use super::PickleError;
+
 /// Most opcodes of one checkpoint: enough for fifty thousand tensors.
-const OPCODE_LIMIT: u64 = 2_000_000;
+pub(super) const OPCODE_LIMIT: u64 = 2_000_000;
 /// Most bytes of all pickles of one checkpoint.
-const BYTE_LIMIT: u64 = 64 << 20;
+pub(super) const BYTE_LIMIT: u64 = 64 << 20;
 /// Most bytes of a module's or a class's name.
 const NAME_LIMIT: u64 = 256;
 
@@ -14,15 +16,15 @@ const NAME_LIMIT: u64 = 256;
 ///
 /// # Errors
 ///
-/// What is wrong and at which byte, in words.
-pub(super) fn check(source: impl BufRead, pickles: u32) -> Result<(), String> {
+/// What is wrong, and at which byte.
+pub(super) fn check(source: impl BufRead, pickles: u32) -> Result<(), PickleError> {
     let mut source = Counted { limited: source.take(BYTE_LIMIT) };
     let mut opcodes = 0;
     for _ in 0..pickles {
         loop {
             opcodes += 1;
             if opcodes > OPCODE_LIMIT {
-                return Err(format!("its pickle has more than {OPCODE_LIMIT} opcodes"));
+                return Err(PickleError::TooManyOpcodes);
             }
             let at = source.position();
             let [opcode] = source.bytes()?;
@@ -68,18 +70,10 @@ pub(super) fn check(source: impl BufRead, pickles: u32) -> Result<(), String> {
                     let module = source.line()?;
                     let name = source.line()?;
                     if !is_known(&module, &name) {
-                        return Err(format!(
-                            "its pickle names {module}.{name} at byte {at}, which no weights need: \
-                             it may be code that runs when the file is loaded"
-                        ));
+                        return Err(PickleError::Global { module, name, at });
                     }
                 }
-                other => {
-                    return Err(format!(
-                        "its pickle has opcode {other:#04x} at byte {at}, which weights are not \
-                         written with"
-                    ));
-                }
+                opcode => return Err(PickleError::Opcode { opcode, at }),
             }
         }
     }
@@ -133,33 +127,33 @@ impl<R: BufRead> Counted<R> {
         BYTE_LIMIT - self.limited.limit()
     }
 
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], String> {
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
         let mut bytes = [0; N];
         self.limited.read_exact(&mut bytes).map_err(|_| self.ended())?;
         Ok(bytes)
     }
 
-    fn skip(&mut self, len: u64) -> Result<(), String> {
+    fn skip(&mut self, len: u64) -> Result<(), PickleError> {
         let mut skipped = (&mut self.limited).take(len);
         let copied = std::io::copy(&mut skipped, &mut std::io::sink());
         if copied.is_ok_and(|copied| copied == len) { Ok(()) } else { Err(self.ended()) }
     }
 
     /// A line without its end.
-    fn line(&mut self) -> Result<String, String> {
+    fn line(&mut self) -> Result<String, PickleError> {
         let at = self.position();
         let mut line = Vec::new();
         let read = (&mut self.limited).take(NAME_LIMIT).read_until(b'\n', &mut line);
         match line.pop() {
             Some(b'\n') if read.is_ok() => Ok(String::from_utf8_lossy(&line).into_owned()),
-            _ => Err(format!("its pickle has no name at byte {at}")),
+            _ => Err(PickleError::NoName { at }),
         }
     }
 
-    fn ended(&self) -> String {
+    fn ended(&self) -> PickleError {
         match self.limited.limit() {
-            0 => format!("its pickle has more than {BYTE_LIMIT} bytes"),
-            _ => format!("its pickle ends at byte {}, before it is complete", self.position()),
+            0 => PickleError::TooManyBytes,
+            _ => PickleError::Ended { at: self.position() },
         }
     }
 }
@@ -174,7 +168,7 @@ mod tests {
         let pickle =
             b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01X\x01\x00\x00\x00aq\x02]q\x03\
             (K\x01G@\x04\x00\x00\x00\x00\x00\x00N\x88es.";
-        assert_eq!(check(&pickle[..], 1), Ok(()));
+        check(&pickle[..], 1).expect("sound");
         for name in ["HalfStorage", "BFloat16Storage", "float32", "bfloat16", "float8_e4m3fn"] {
             assert!(is_known("torch", name), "{name}");
         }
@@ -190,7 +184,7 @@ mod tests {
             (b"ctorch\nload\n.", "torch.load"),
             (b"ctorch\nos.Storage\n.", "torch.os.Storage"),
         ] {
-            let error = check(pickle, 1).expect_err("refused");
+            let error = check(pickle, 1).expect_err("refused").to_string();
             assert!(error.contains(name), "{error}");
         }
     }
@@ -199,7 +193,7 @@ mod tests {
     fn opcodes_that_weights_do_not_need_are_refused() {
         // INST, OBJ, STACK_GLOBAL, EXT1, DUP, NEXT_BUFFER, and one that is none.
         for opcode in [b'i', b'o', 0x93, 0x82, b'2', 0x97, 0xff] {
-            let error = check(&[b'(', opcode, b'.'][..], 1).expect_err("refused");
+            let error = check(&[b'(', opcode, b'.'][..], 1).expect_err("refused").to_string();
             assert!(error.contains(&format!("{opcode:#04x} at byte 1")), "{error}");
         }
     }
@@ -210,19 +204,21 @@ mod tests {
             assert!(check(pickle, 1).is_err(), "{pickle:?}");
         }
         assert!(check(&b"}.}."[..], 3).is_err());
-        assert_eq!(check(&b"}.}."[..], 2), Ok(()));
+        check(&b"}.}."[..], 2).expect("sound");
     }
 
     #[test]
     fn the_number_of_opcodes_is_bounded() {
-        let error = check(std::io::BufReader::new(std::io::repeat(b'}')), 1).expect_err("endless");
+        let error = check(std::io::BufReader::new(std::io::repeat(b'}')), 1)
+            .expect_err("endless")
+            .to_string();
         assert!(error.contains("opcodes"), "{error}");
     }
 
     #[test]
     fn the_number_of_bytes_is_bounded() {
         let long = b"X\xff\xff\xff\x7f".chain(std::io::BufReader::new(std::io::repeat(0)));
-        let error = check(long, 1).expect_err("endless");
+        let error = check(long, 1).expect_err("endless").to_string();
         assert!(error.contains("bytes"), "{error}");
     }
 }

@@ -3,8 +3,8 @@
 //! reads whatever else there is.
 
 use super::json::Record;
-use crate::weights::dtype::Dtype;
-use crate::weights::names::NameHasher;
+use crate::dtype::Dtype;
+use crate::names::NameHasher;
 
 /// Every tensor of a plain header; nothing where it is not plain, or not valid.
 pub(super) fn records(json: &str, names: &NameHasher, expected: usize) -> Option<Vec<Record>> {

@@ -9,8 +9,8 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use crate::weights::dtype::Dtype;
-use crate::weights::names::NameHasher;
+use crate::dtype::Dtype;
+use crate::names::NameHasher;
 
 /// What a header says of one tensor, without its name and shape.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

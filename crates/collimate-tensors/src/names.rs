@@ -2,20 +2,31 @@ use std::hash::{BuildHasher, RandomState};
 
 /// A keyed hash of names, by which sets of them are compared without keeping them.
 ///
-/// Eight bytes at a time are multiplied into the state, and the two halves of each 128-bit product
-/// added up without carry. The keys are random, so that names can't be chosen to collide.
+/// The keys are random, so that names can't be chosen to collide.
+// Eight bytes at a time are multiplied into the state, and the two halves of each 128-bit product
+// added up without carry.
 #[derive(Clone, Debug)]
-pub(crate) struct NameHasher {
+pub struct NameHasher {
     keys: [u64; 2],
 }
 
+/// A set of names, told from another by their number and the sum of keyed hashes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct NameSum {
+    count: u64,
+    hashes: u64,
+}
+
 impl NameHasher {
-    pub(crate) fn new() -> Self {
+    /// A hasher with keys of its own: its hashes differ from those of every other.
+    #[expect(clippy::new_without_default, reason = "two defaults would not be equal")]
+    pub fn new() -> Self {
         let random = RandomState::new();
         Self { keys: [random.hash_one(0_u8), random.hash_one(1_u8)] }
     }
 
-    pub(crate) fn hash(&self, name: &[u8]) -> u64 {
+    /// The hash of a name.
+    pub fn hash(&self, name: &[u8]) -> u64 {
         let [first, second] = self.keys;
         let mut chunks = name.chunks_exact(8);
         let mut state = first ^ name.len() as u64;
@@ -23,6 +34,19 @@ impl NameHasher {
             state = fold(state ^ word(chunk), second);
         }
         fold(fold(state ^ word(chunks.remainder()), second), first)
+    }
+}
+
+impl NameSum {
+    /// Takes in the name with this hash.
+    pub fn add(&mut self, hash: u64) {
+        self.count += 1;
+        self.hashes = self.hashes.wrapping_add(hash);
+    }
+
+    /// How many names were taken in.
+    pub fn count(&self) -> u64 {
+        self.count
     }
 }
 

@@ -15,14 +15,14 @@ use serde::de::DeserializeSeed;
 pub use error::SafetensorsError;
 use json::{Each, Names, Record, Records};
 
-use super::dtype::Dtype;
-use super::names::NameHasher;
-use crate::folder::is_lfs_pointer;
+use crate::dtype::Dtype;
+use crate::format::is_lfs_pointer;
+use crate::names::{NameHasher, NameSum};
 
 /// Most bytes of a header that the format allows.
-const HEADER_LIMIT: u64 = 100_000_000;
+pub(crate) const HEADER_LIMIT: u64 = 100_000_000;
 /// Bytes of the number that states the header's length.
-const PREFIX: u64 = 8;
+pub(crate) const PREFIX: u64 = 8;
 /// Bytes that are read of a file without a sensible header, after the length.
 const LOOK: u64 = 256;
 
@@ -34,7 +34,7 @@ const LOOK: u64 = 256;
 /// # Examples
 ///
 /// ```
-/// use collimate_models::SafetensorsHeader;
+/// use collimate_tensors::SafetensorsHeader;
 ///
 /// let json = br#"{"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}"#;
 /// let mut file = (json.len() as u64).to_le_bytes().to_vec();
@@ -44,7 +44,7 @@ const LOOK: u64 = 256;
 /// assert_eq!(header.parameters(), 6);
 /// assert_eq!(header.tensors()[0].shape, [2, 3]);
 /// assert!(SafetensorsHeader::parse(&file, file.len() as u64 - 1).is_err());
-/// # Ok::<(), collimate_models::SafetensorsError>(())
+/// # Ok::<(), collimate_tensors::SafetensorsError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct SafetensorsHeader {
@@ -73,17 +73,11 @@ pub struct SafetensorsTensor {
     pub data_offsets: (u64, u64),
 }
 
-/// A set of names, told from another by their number and the sum of keyed hashes.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct NameSum {
-    pub(crate) count: u64,
-    pub(crate) hashes: u64,
-}
-
-impl NameSum {
-    pub(crate) fn add(&mut self, hash: u64) {
-        self.count += 1;
-        self.hashes = self.hashes.wrapping_add(hash);
+impl SafetensorsTensor {
+    /// Number of its elements; nothing where the product of its shape overflows, which no header that
+    /// was read has.
+    pub(crate) fn elements(&self) -> Option<u64> {
+        self.shape.iter().try_fold(1_u64, |elements, &size| elements.checked_mul(size))
     }
 }
 
@@ -102,10 +96,28 @@ impl SafetensorsHeader {
             return Err(SafetensorsError::NotAFile { path: path.to_owned() });
         }
         let mut file = File::open(path).map_err(failed)?;
-        let start = read_start(&mut file, metadata.len()).map_err(failed)?;
-        let header = Self::parse_start(start, metadata.len(), &NameHasher::new())?;
+        let header = Self::scan(&mut file, path, metadata.len(), &NameHasher::new())?;
         header.check_length(metadata.len())?;
         Ok(header)
+    }
+
+    /// Reads the header of an opened file of this length in bytes, with the key of the hashes by
+    /// which [`names`](Self::names) are compared. Whether the data is there is left to
+    /// [`check_length`](Self::check_length), so that a file that is cut off can still be described.
+    ///
+    /// # Errors
+    ///
+    /// [`SafetensorsError`]: the file can't be read or is not a safetensors file; `path` is only for
+    /// the message.
+    pub fn scan(
+        file: &mut File,
+        path: &Path,
+        file_len: u64,
+        names: &NameHasher,
+    ) -> Result<Self, SafetensorsError> {
+        let start = read_start(file, file_len)
+            .map_err(|source| SafetensorsError::Io { path: path.to_owned(), source })?;
+        Self::parse_start(start, file_len, names)
     }
 
     /// Reads a header from the first bytes of a file, or all of them, and checks it against the
@@ -122,8 +134,7 @@ impl SafetensorsHeader {
         Ok(header)
     }
 
-    /// Reads a header; whether its data is there is left to [`check_length`](Self::check_length).
-    pub(crate) fn parse_start(
+    fn parse_start(
         start: Vec<u8>,
         file_len: u64,
         names: &NameHasher,
@@ -155,7 +166,11 @@ impl SafetensorsHeader {
     }
 
     /// Checks that the file has exactly the bytes that the header describes.
-    pub(crate) fn check_length(&self, found: u64) -> Result<(), SafetensorsError> {
+    ///
+    /// # Errors
+    ///
+    /// [`SafetensorsError::Truncated`], [`SafetensorsError::TrailingBytes`].
+    pub fn check_length(&self, found: u64) -> Result<(), SafetensorsError> {
         let expected = self.data_start().saturating_add(self.data_len);
         match found {
             _ if found < expected => Err(SafetensorsError::Truncated { expected, found }),
@@ -222,12 +237,13 @@ impl SafetensorsHeader {
             .unwrap_or_default()
     }
 
-    pub(crate) fn names(&self) -> NameSum {
+    /// The names of the tensors as a set, under the key that the header was read with.
+    pub fn names(&self) -> NameSum {
         self.names
     }
 
-    /// Calls a function with the name of every tensor.
-    pub(crate) fn each_name(&self, function: impl FnMut(&str)) {
+    /// Calls a function with the name of every tensor, in the order of the header.
+    pub fn each_name(&self, function: impl FnMut(&str)) {
         each_name(self.json(), function);
     }
 
@@ -266,7 +282,7 @@ impl SafetensorsHeader {
 
 /// The start of a file: the length of its header and, where the length is sensible, the header. No
 /// data is touched, which would be read ahead from the disk.
-pub(crate) fn read_start(file: &mut File, file_len: u64) -> io::Result<Vec<u8>> {
+fn read_start(file: &mut File, file_len: u64) -> io::Result<Vec<u8>> {
     let mut prefix = [0; PREFIX as usize];
     let mut filled = 0;
     while filled < prefix.len() {

@@ -1,0 +1,20 @@
+//! The one place that maps files.
+//!
+//! Mapping is unsafe because the system doesn't keep others from changing the file meanwhile. Reading
+//! it into memory instead would cost a copy of every model. So it stands in the crate's page what a
+//! change does (other values, or the end of the process by SIGBUS where the file was cut off), and
+//! that weight files are to be replaced by renaming, as every writer of this workspace does. No value
+//! of a mapped byte makes anything here unsound: the bytes are only ever copied out as numbers, and
+//! what the header says of them was read and checked before.
+
+use std::fs::File;
+use std::io;
+
+use memmap2::{Mmap, MmapOptions};
+
+/// Maps the first `len` bytes of a file for reading.
+pub(crate) fn map(file: &File, len: usize) -> io::Result<Mmap> {
+    // SAFETY: the map is read-only and has the file's length. That nobody changes the file while it
+    // is mapped is what callers of this crate are asked for, see above.
+    unsafe { MmapOptions::new().len(len).map(file) }
+}
