@@ -123,8 +123,9 @@ impl Formatter {
                 (text(&chosen[..shared]), text(&chosen[shared..]), text(&rejected[shared..]))
             }
             (Turns::Messages(chosen), Turns::Messages(rejected)) => {
-                let shared =
-                    chosen.iter().zip(rejected).take_while(|(one, two)| one == two).count();
+                let same = chosen.iter().zip(rejected).take_while(|(one, two)| one == two).count();
+                // Where one way goes on after the other has ended, both answer with a turn at least.
+                let shared = same.min(chosen.len().min(rejected.len()).saturating_sub(1));
                 let turns = |turns: &[Message]| Turns::Messages(turns.to_vec());
                 (turns(&chosen[..shared]), turns(&chosen[shared..]), turns(&rejected[shared..]))
             }
@@ -203,4 +204,28 @@ fn shared_text(one: &str, two: &str) -> usize {
     let same = one.chars().zip(two.chars()).take_while(|(left, right)| left == right);
     let shared: usize = same.map(|(character, _)| character.len_utf8()).sum();
     if shared > 0 && one.as_bytes()[shared - 1] == b' ' { shared - 1 } else { shared }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BuiltIn, Origin, Position};
+
+    #[test]
+    fn ways_of_which_one_goes_on_keep_a_turn() {
+        let turns = |said: &[&str]| {
+            let roles = ["user", "assistant"].into_iter().cycle();
+            Turns::Messages(roles.zip(said).map(|(role, said)| Message::new(role, *said)).collect())
+        };
+        let (chosen, rejected) = (turns(&["a", "b"]), turns(&["a", "b", "c", "d"]));
+        let content = Content::Preference { prompt: None, chosen, rejected };
+        let position = Position::Line(1);
+        let origin = Origin { file: std::path::Path::new("a").into(), position };
+        let template = ChatTemplate::built_in(BuiltIn::ChatMl).unwrap();
+        let formatter = Formatter::new("").with_template(template);
+        let (chosen, rejected) =
+            formatter.render_preference(&Example::new(content, origin)).unwrap();
+        assert_eq!(&chosen.text[chosen.completion..], "b<|im_end|>\n");
+        assert!(rejected.text[rejected.completion..].starts_with("b<|im_end|>\n<|im_start|>user"));
+    }
 }

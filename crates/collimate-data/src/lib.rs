@@ -8,6 +8,7 @@ mod event;
 mod formatter;
 mod order;
 mod pack;
+mod positional;
 mod prepare;
 mod prompts;
 mod read;
@@ -25,15 +26,16 @@ mod write;
 
 pub use batch::{Batch, BatchConfig, BatchPlan, BatchPlanner, BatchReport};
 pub use duplicates::{
-    Duplicate, DuplicateConfig, DuplicateFinder, DuplicateGroup, DuplicateReport, Duplicates,
-    Shingle, exact_duplicates, normalize_text,
+    Duplicate, DuplicateConfig, DuplicateFinder, DuplicateGroup, DuplicateReport, DuplicateRows,
+    Duplicates, Shingle, Sketch, Sketches, exact_duplicates, normalize_text,
 };
 pub use error::{DataError, Result};
 pub use event::{DataEvent, Observer};
 pub use formatter::Formatter;
 pub use order::EpochOrder;
 pub use pack::{
-    PackConfig, PackPlan, PackReport, Packed, PackedBatch, Packer, StreamPacker, TooLong,
+    PackConfig, PackPlan, PackReport, Packed, PackedBatch, PackedSequences, Packer, StreamPacker,
+    TooLong,
 };
 pub use prepare::{
     DropReason, Dropped, Fingerprint, Mask, OnNothingTrained, PreferenceRow, PrepareReport,

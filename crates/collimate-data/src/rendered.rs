@@ -11,6 +11,8 @@ pub struct Rendered {
     pub assistant: Vec<Range<usize>>,
     /// Where the completion begins, in bytes: everything from there on answers the prompt.
     pub completion: usize,
-    /// Whether `text` has the special tokens that the tokenizer would add: then it must not.
+    /// Whether `text` has all the special tokens that it is to have: then the tokenizer adds none.
+    /// A model's own template has the last word, as in transformers and TRL, also where it writes
+    /// no BOS. Strings, and built-in templates that write none, get the tokenizer's.
     pub has_special_tokens: bool,
 }

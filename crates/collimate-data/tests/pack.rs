@@ -30,6 +30,34 @@ fn lengths(count: usize) -> Vec<usize> {
 }
 
 #[test]
+fn a_stream_packs_almost_as_well_and_loses_no_row() {
+    let rows: Vec<Row> = lengths(5000)
+        .into_iter()
+        .zip(0..)
+        .map(|(length, id)| Row::new(vec![id; length], vec![true; length]))
+        .collect();
+    let config = PackConfig::default().with_open_sequences(512).check().expect("valid settings");
+    let mut packed = config.stream().pack(rows.iter().cloned().enumerate().map(Ok));
+    let sequences: Vec<Packed> = packed.by_ref().map(|packed| packed.expect("fits")).collect();
+    let report = packed.report();
+    assert!(report.efficiency >= 0.98, "{report:?}");
+    assert_eq!((report.rows, report.sequences), (5000, sequences.len() as u64));
+    assert!(sequences.iter().all(|packed| packed.len() <= 2048));
+    let mut found: Vec<(usize, Row)> = sequences.iter().flat_map(Packed::unpack).collect();
+    found.sort_by_key(|(index, _)| *index);
+    assert!(found.into_iter().eq(rows.iter().map(masked).enumerate()));
+}
+
+#[test]
+fn a_stream_ends_with_its_first_error() {
+    let rows = [Ok((0, Row::new(vec![1], vec![true]))), Err(DataError::Cancelled)];
+    let rows = rows.into_iter().chain([Ok((1, Row::new(vec![2], vec![true])))]);
+    let mut packed = packer(8).stream().pack(rows);
+    assert!(matches!(packed.next(), Some(Err(DataError::Cancelled))));
+    assert!(packed.next().is_none());
+}
+
+#[test]
 fn realistic_lengths_are_packed_almost_without_padding() {
     let lengths = lengths(20_000);
     let mut statistics = StatisticsBuilder::default();

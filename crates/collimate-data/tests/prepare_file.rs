@@ -130,6 +130,50 @@ fn preferences_are_read_as_they_were_written() {
 }
 
 #[test]
+fn groups_and_notes_are_read_as_they_were_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.safetensors");
+    let write = |groups: &[u32]| {
+        let mut writer = PreparedWriter::create(&path, "abc").unwrap();
+        for number in 0..4 {
+            writer.push(&row(&[number]), &line(1)).unwrap();
+        }
+        writer.set_note("statistics", &json!({ "rows": 4 })).unwrap();
+        writer.set_groups(groups.to_vec());
+        writer.finish(&PrepareReport::default())
+    };
+    write(&[0, 1, 0, 1]).unwrap();
+    let read = PreparedRows::open(&path).unwrap();
+    assert_eq!(read.groups().unwrap(), Some(vec![0, 1, 0, 1]));
+    assert_eq!((read.records(), &read.notes()["statistics"]["rows"]), (4, &json!(4)));
+    assert!(matches!(write(&[0]), Err(DataError::Io { .. })));
+    for wrong in [[0, 0, 1, 0], [0, 3, 0, 3], [0, 1, 2, u32::MAX]] {
+        write(&wrong).unwrap();
+        let error = PreparedRows::open(&path).unwrap().groups().unwrap_err();
+        assert!(error.to_string().contains("groups"), "{error}");
+    }
+    let (path, _) = written(folder.path());
+    assert_eq!(PreparedRows::open(path).unwrap().groups().unwrap(), None);
+}
+
+#[test]
+fn all_rows_come_in_order_over_many_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.safetensors");
+    // A block has about 210,000 tokens: short rows, one that is longer than a block, empty ones.
+    let lengths = [vec![70_000; 7], vec![400_000, 0, 0, 3]].concat();
+    let rows: Vec<Row> = (0..)
+        .zip(&lengths)
+        .map(|(row, &length)| Row::new(vec![row; length], vec![true; length]))
+        .collect();
+    let mut writer = PreparedWriter::create(&path, "abc").unwrap();
+    rows.iter().for_each(|row| writer.push(row, &line(1)).unwrap());
+    writer.finish(&PrepareReport::default()).unwrap();
+    let read = PreparedRows::open(&path).unwrap();
+    assert!(read.iter().map(Result::unwrap).eq(rows));
+}
+
+#[test]
 fn a_writer_that_is_dropped_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.safetensors");

@@ -32,6 +32,20 @@ fn assignments_are_those_that_were_written_down() {
     assert_eq!(digest(&three_ways().by_hash(&keys)), "cc1868ad3e94b89a");
 }
 
+#[test]
+fn groups_by_first_row_are_groups_by_key() {
+    let keys: Vec<u32> = (0..1000).map(|row| (row * row) % 130 + 200).collect();
+    let first = |row: usize| keys.iter().position(|key| *key == keys[row]).unwrap() as u32;
+    let first_rows: Vec<u32> = (0..1000).map(first).collect();
+    let split = three_ways().by_first_row(&first_rows).unwrap();
+    assert_eq!(split, three_ways().by_group(&keys).unwrap());
+    assert!(split.report.groups < Some(130) && split.report.largest_group > Some(10));
+    for wrong in [vec![1, 1], vec![0, 0, 1], vec![5], vec![0, 2, 2]] {
+        let error = three_ways().by_first_row(&wrong).unwrap_err();
+        assert!(error.to_string().contains("not in its group"), "{wrong:?}: {error}");
+    }
+}
+
 /// `int.from_bytes(hashlib.sha256((42).to_bytes(8, "little") + key).digest()[:8]) / 2**64`
 /// of Python 3.12 is 0.2757, 0.4368 and 0.9805 for these keys.
 #[test]
@@ -64,9 +78,9 @@ fn wrong_fractions_and_too_few_rows_are_errors() {
         assert!(matches!(config.check(), Err(DataError::Setting { .. })), "{train} {validation}");
     }
     let error = splitter().random(1).unwrap_err().to_string();
-    assert!(error.contains("wants 2 parts, but there are only 1 rows"), "{error}");
+    assert!(error.contains("wants 2 parts, and the number of rows is 1"), "{error}");
     let error = three_ways().by_group(&["a", "a", "a", "b"]).unwrap_err().to_string();
-    assert!(error.contains("wants 3 parts, but there are only 2 groups"), "{error}");
+    assert!(error.contains("wants 3 parts, and the number of groups is 2"), "{error}");
     assert!(splitter().random(0).is_err());
 }
 

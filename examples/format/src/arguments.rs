@@ -31,10 +31,20 @@ pub struct Arguments {
     /// What happens to a longer row
     #[arg(long, value_enum, default_value = "error")]
     pub truncation: TruncationName,
-    /// Pack rows into sequences of --max-length tokens
+    /// Leave out records in which nothing carries loss, and count them, instead of stopping at the first
+    #[arg(long)]
+    pub drop_untrained: bool,
+    /// What the columns are, where their names do not say it, as in prompt=goal,completion=target
+    #[arg(long, value_name = "COLUMN=NAME,…")]
+    pub columns: Option<String>,
+    /// Pack rows into sequences of --max-length tokens; with --out they are written as JSON Lines with
+    /// input_ids, labels, position_ids and segment_ids
     #[arg(long)]
     pub pack: bool,
-    /// Share of the rows to train on; the others are for validation
+    /// Count the prompts that a keyword heuristic takes for unsafe, by category
+    #[arg(long)]
+    pub labels: bool,
+    /// Share of the records to train on; the others are for validation. Duplicates stay together
     #[arg(long, value_name = "SHARE", default_value = "0.9")]
     pub split: f64,
     /// Seed of the split
@@ -43,6 +53,10 @@ pub struct Arguments {
     /// Folder to write the splits into: records as JSON Lines, prepared rows, and the report
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Folder that keeps the prepared rows for the next run with the same data and settings [default:
+    /// the folder `prepared` in --out]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// Rows to show
     #[arg(long, value_name = "N", default_value = "2")]
     pub show: usize,

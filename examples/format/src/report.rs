@@ -1,63 +1,63 @@
 //! What became of the records, for people and for machines.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use collimate_data::{
-    DataError, PackReport, PrepareReport, PreparedRows, ReadReport, Recognition, Records, Result,
-    SplitReport, Statistics, StatisticsBuilder,
+    PackReport, Part, PrepareReport, PreparedRows, Recognition, Result, SplitReport,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+/// Duplicates that are named.
+const NAMED: usize = 3;
 
 pub struct Report {
     recognition: Recognition,
-    read: ReadReport,
     prepared: PrepareReport,
-    statistics: Statistics,
+    /// What was noted when the rows were made: `read`, `statistics`, `duplicates`.
+    notes: Map<String, Value>,
+    /// The first duplicates, each with what it repeats.
+    repeated: Vec<[String; 2]>,
     pub split: Option<SplitReport>,
-    pub packing: Option<PackReport>,
+    pub packing: BTreeMap<Part, PackReport>,
     pub written: Vec<PathBuf>,
 }
 
 impl Report {
-    pub fn new(
-        recognition: &Recognition,
-        records: &Records,
-        rows: &PreparedRows,
-        statistics: StatisticsBuilder,
-    ) -> Self {
-        Self {
+    pub fn new(recognition: &Recognition, rows: &PreparedRows) -> Result<Self> {
+        let groups = rows.groups()?.unwrap_or_default();
+        let width = if rows.has_preferences() { 2 } else { 1 };
+        let origin = |record: u32| Ok(rows.origin(width * record as usize)?.to_string());
+        let repeated = (0..).zip(&groups).filter(|(record, first)| record != *first);
+        let repeated = repeated
+            .take(NAMED)
+            .map(|(record, first)| Ok([origin(record)?, origin(*first)?]))
+            .collect::<Result<_>>()?;
+        Ok(Self {
             recognition: recognition.clone(),
-            read: records.report().clone(),
             prepared: rows.report().clone(),
-            statistics: statistics.finish(),
+            notes: rows.notes().clone(),
+            repeated,
             split: None,
-            packing: None,
+            packing: BTreeMap::new(),
             written: Vec::new(),
-        }
-    }
-
-    fn value(&self) -> Value {
-        json!({
-            "recognized": self.recognition,
-            "read": self.read,
-            "prepared": self.prepared,
-            "statistics": self.statistics,
-            "split": self.split,
-            "packing": self.packing,
-            "written": self.written.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
         })
     }
 
     pub fn json(&self) -> String {
-        format!("{:#}\n", self.value())
-    }
-
-    /// Writes the report beside the splits.
-    pub fn write(&mut self, out: &Path) -> Result<()> {
-        let path = out.join("report.json");
-        self.written.push(path.clone());
-        std::fs::write(&path, self.json()).map_err(|source| DataError::Io { path, source })
+        let mut value = json!({
+            "recognized": self.recognition,
+            "prepared": self.prepared,
+            "first_duplicates": self.repeated,
+            "split": self.split,
+            "packing": self.packing,
+            "written": self.written.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        });
+        if let Some(fields) = value.as_object_mut() {
+            fields.extend(self.notes.clone());
+        }
+        format!("{value:#}\n")
     }
 
     pub fn text(&self) -> String {
@@ -66,23 +66,39 @@ impl Report {
         let mut line = |name: &str, value: String| {
             let _ = writeln!(text, "{name:<12}{value}");
         };
+        let prepared = &self.prepared;
         line("recognized", self.recognition.why.clone());
-        line("records", self.prepared.records.to_string());
-        line("rows", self.prepared.rows.to_string());
-        let share =
-            100.0 * self.prepared.trained_tokens as f64 / self.prepared.tokens.max(1) as f64;
-        line("tokens", format!("{}, {share:.1}% of them trained", self.prepared.tokens));
-        let lengths = &self.statistics.lengths;
+        line("records", prepared.records.to_string());
+        line("rows", prepared.rows.to_string());
+        let share = 100.0 * prepared.trained_tokens as f64 / prepared.tokens.max(1) as f64;
+        line("tokens", format!("{}, {share:.1}% of them trained", prepared.tokens));
+        let length = |name: &str| self.number(&["statistics", "lengths", name]);
         line(
             "lengths",
-            format!("median {}, 95% up to {}, longest {}", lengths.p50, lengths.p95, lengths.max),
+            format!(
+                "median {}, 95% up to {}, longest {}",
+                length("p50"),
+                length("p95"),
+                length("max")
+            ),
         );
-        if self.prepared.truncated_rows > 0 {
-            let (rows, tokens) = (self.prepared.truncated_rows, self.prepared.tokens_cut);
+        if prepared.truncated_rows > 0 {
+            let (rows, tokens) = (prepared.truncated_rows, prepared.tokens_cut);
             line("truncated", format!("{rows} rows by {tokens} tokens"));
         }
-        for (reason, dropped) in &self.prepared.dropped {
+        for (reason, dropped) in &prepared.dropped {
             line("dropped", format!("{} records: {reason:?}", dropped.records));
+        }
+        let count = |name: &str| self.number(&["duplicates", name]);
+        line(
+            "duplicates",
+            format!("{} exact, {} near", count("exact_duplicates"), count("near_duplicates")),
+        );
+        for [record, first] in &self.repeated {
+            line("", format!("{record} is like {first}"));
+        }
+        for (name, counts) in self.labels() {
+            line(name, counts);
         }
         if let Some(split) = &self.split {
             let parts = split.parts.iter().filter(|(_, part)| part.rows > 0);
@@ -90,13 +106,35 @@ impl Report {
                 parts.map(|(part, count)| format!("{} {}", count.rows, part.name())).collect();
             line("split", parts.join(", "));
         }
-        if let Some(packing) = &self.packing {
+        for (part, packing) in &self.packing {
             let (sequences, efficiency) = (packing.sequences, 100.0 * packing.efficiency);
-            line("packed", format!("{sequences} sequences, {efficiency:.1}% full"));
+            let part = part.name();
+            line("packed", format!("{part}: {sequences} sequences, {efficiency:.1}% full"));
         }
         for path in &self.written {
             line("written", path.display().to_string());
         }
         text
+    }
+
+    /// What the keyword heuristic says, by label and by category.
+    fn labels(&self) -> Vec<(&'static str, String)> {
+        let counts = |field: &str| {
+            let counts = self.note(&["statistics", "balance", field, "counts"])?.as_object()?;
+            let counts = counts.iter().map(|(value, count)| format!("{count} {value}"));
+            Some(counts.collect::<Vec<_>>().join(", "))
+        };
+        let labels = counts("keyword_label").map(|counts| ("labels", counts + " by keywords"));
+        let categories = counts("keyword_category").map(|counts| ("unsafe", counts));
+        labels.into_iter().chain(categories).collect()
+    }
+
+    fn number(&self, path: &[&str]) -> u64 {
+        self.note(path).and_then(Value::as_u64).unwrap_or_default()
+    }
+
+    fn note(&self, path: &[&str]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(self.notes.get(*first)?, |note, name| note.get(name))
     }
 }

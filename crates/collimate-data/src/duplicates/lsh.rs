@@ -1,29 +1,27 @@
 //! Candidates for near duplicates: locality-sensitive hashing of MinHash signatures.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::components::Components;
+use super::components::{Components, Number};
 use super::shingle::{jaccard, mix};
 use crate::order::{Purpose, Stream};
 
 /// Of a band that more texts share, each is compared with the first and as many before it.
-const CROWDED: usize = 64;
+pub(super) const CROWDED: usize = 64;
 
 /// Probability that a pair at the threshold is found, at least.
 const RECALL: f64 = 0.999;
+
+/// Pairs of rows, or of members of a bucket.
+pub(super) type Pairs<N> = Vec<(N, N)>;
 
 /// Hash functions in bands of equal size.
 #[derive(Clone, Debug)]
 pub(super) struct Bands {
     /// `h(x) = (a·x + c mod 2^64) / 2^32`, `a` odd: for each band its `(a, c)`.
     bands: Vec<Vec<(u64, u64)>>,
-}
-
-/// What the members of one bucket came to.
-#[derive(Default)]
-struct Bucket {
-    pairs: Vec<(usize, usize)>,
-    compared: u64,
 }
 
 impl Bands {
@@ -38,7 +36,7 @@ impl Bands {
 
     /// The probability that a pair of this similarity becomes a candidate.
     pub(super) fn recall(&self, similarity: f64) -> f64 {
-        recall(similarity, self.bands.len(), self.bands.first().map_or(1, Vec::len))
+        recall(similarity, self.len(), self.size())
     }
 
     /// Joins all candidates at or above a threshold; returns how many pairs were compared, and
@@ -48,7 +46,7 @@ impl Bands {
         rows: &[usize],
         set: &(impl Fn(usize) -> Vec<u64> + Sync),
         threshold: f64,
-        components: &mut Components,
+        components: &mut Components<usize>,
     ) -> (u64, u64) {
         let width = self.bands.len();
         let keys: Vec<u64> =
@@ -60,30 +58,60 @@ impl Bands {
             column.par_sort_unstable();
             let shared: Vec<&[(u64, usize)]> =
                 column.chunk_by(|a, b| a.0 == b.0).filter(|bucket| bucket.len() > 1).collect();
-            let found: Vec<Bucket> = shared
+            let found: Vec<(Pairs<usize>, u64)> = shared
                 .par_iter()
-                .map(|bucket| compare(bucket, set, threshold, components))
+                .map(|bucket| {
+                    let roots = roots(bucket, components);
+                    if roots.windows(2).all(|pair| pair[0] == pair[1]) {
+                        return (Vec::new(), 0);
+                    }
+                    let sets: Vec<Vec<u64>> = bucket.par_iter().map(|&(_, row)| set(row)).collect();
+                    let alike = |a: usize, b: usize| jaccard(&sets[a], &sets[b]) >= threshold;
+                    let (pairs, compared) = compare(0..bucket.len(), &roots, alike);
+                    (pairs.into_iter().map(|(a, b)| (bucket[a].1, bucket[b].1)).collect(), compared)
+                })
                 .collect();
-            for bucket in found {
-                compared += bucket.compared;
-                for (a, b) in bucket.pairs {
+            for (pairs, of_bucket) in found {
+                compared += of_bucket;
+                for (a, b) in pairs {
                     components.join(a, b);
                 }
             }
+            let crowded = shared.par_iter().filter(|bucket| is_crowded(bucket.len()));
             not_compared +=
-                shared.par_iter().map(|bucket| left_apart(bucket, components)).sum::<u64>();
+                crowded.map(|bucket| left_apart(roots(bucket, components))).sum::<u64>();
         }
         (compared, not_compared)
     }
 
     /// One key for each band. A text without pieces gets keys that are its own.
     fn keys(&self, set: &[u64], row: u64) -> Vec<u64> {
-        let smallest = |&(a, c): &(u64, u64)| {
-            let hashes = set.iter().map(|x| x.wrapping_mul(a).wrapping_add(c) >> 32);
-            hashes.min().unwrap_or(u64::MAX - row)
+        let mut smallest = self.smallest(set);
+        let size = self.size();
+        let mut key = || {
+            let band = smallest.by_ref().take(size);
+            band.fold(0, |key, hash| mix(key ^ hash.unwrap_or(u64::MAX - row)))
         };
-        let key = |band: &Vec<(u64, u64)>| band.iter().map(smallest).fold(0, |key, h| mix(key ^ h));
-        self.bands.iter().map(key).collect()
+        (0..self.len()).map(|_| key()).collect()
+    }
+
+    /// The smallest value of each hash function, one band after the other; nothing for a text
+    /// without pieces.
+    pub(super) fn smallest<'a>(&'a self, set: &'a [u64]) -> impl Iterator<Item = Option<u64>> + 'a {
+        self.bands.iter().flatten().map(|&(a, c)| {
+            let smallest = set.iter().map(|x| x.wrapping_mul(a).wrapping_add(c)).min();
+            smallest.map(|hash| hash >> 32)
+        })
+    }
+
+    /// Number of bands.
+    pub(super) fn len(&self) -> usize {
+        self.bands.len()
+    }
+
+    /// Hash functions of a band.
+    pub(super) fn size(&self) -> usize {
+        self.bands.first().map_or(1, Vec::len)
     }
 }
 
@@ -92,56 +120,53 @@ fn recall(similarity: f64, bands: usize, size: usize) -> f64 {
     1.0 - (1.0 - similarity.powi(size as i32)).powi(bands as i32)
 }
 
-/// Compares texts that share a band and are not connected yet.
-fn compare(
-    bucket: &[(u64, usize)],
-    set: &(impl Fn(usize) -> Vec<u64> + Sync),
-    threshold: f64,
-    components: &Components,
-) -> Bucket {
-    let roots: Vec<usize> = bucket.iter().map(|&(_, row)| components.root(row)).collect();
-    if roots.windows(2).all(|pair| pair[0] == pair[1]) {
-        return Bucket::default();
-    }
-    let sets: Vec<Vec<u64>> = bucket.par_iter().map(|&(_, row)| set(row)).collect();
+fn roots(bucket: &[(u64, usize)], components: &Components<usize>) -> Vec<usize> {
+    bucket.iter().map(|&(_, row)| components.root(row)).collect()
+}
+
+/// Compares members of a bucket, which have these roots, with earlier ones that are not connected
+/// with them yet; returns pairs that are alike, and how many were compared.
+pub(super) fn compare<N: Number + Sync>(
+    members: Range<usize>,
+    roots: &[N],
+    alike: impl Fn(usize, usize) -> bool + Sync,
+) -> (Pairs<usize>, u64) {
     let of_member = |member: usize| {
-        let mut found = Bucket::default();
+        let (mut pairs, mut compared) = (Vec::new(), 0);
         for other in partners(member).filter(|&other| roots[other] != roots[member]) {
-            found.compared += 1;
-            if jaccard(&sets[other], &sets[member]) >= threshold {
-                found.pairs.push((bucket[other].1, bucket[member].1));
+            compared += 1;
+            if alike(other, member) {
+                pairs.push((other, member));
             }
         }
-        found
+        (pairs, compared)
     };
-    let merge = |mut all: Bucket, more: Bucket| {
-        all.pairs.extend(more.pairs);
-        all.compared += more.compared;
-        all
+    let merge = |(mut all, compared): (Pairs<usize>, u64), (pairs, more)| {
+        all.extend(pairs);
+        (all, compared + more)
     };
-    (0..bucket.len()).into_par_iter().map(of_member).reduce(Bucket::default, merge)
+    members.into_par_iter().map(of_member).reduce(|| (Vec::new(), 0), merge)
 }
 
 /// The earlier members of a bucket that one is compared with.
-fn partners(member: usize) -> impl Iterator<Item = usize> {
+pub(super) fn partners(member: usize) -> impl Iterator<Item = usize> {
     let window = member.saturating_sub(CROWDED)..member;
     (window.start > 0).then_some(0).into_iter().chain(window)
 }
 
-/// Pairs of a bucket that were not compared and are not connected either.
-fn left_apart(bucket: &[(u64, usize)], components: &Components) -> u64 {
-    if bucket.len() <= CROWDED + 1 {
-        return 0;
-    }
-    let roots: Vec<usize> = bucket.iter().map(|&(_, row)| components.root(row)).collect();
+/// Whether some members of a bucket are not compared with each other.
+pub(super) fn is_crowded(members: usize) -> bool {
+    members > CROWDED + 1
+}
+
+/// Pairs of a crowded bucket that were not compared and are not connected either.
+pub(super) fn left_apart<N: Number>(mut roots: Vec<N>) -> u64 {
     let pairs = |count: usize| count as u64 * (count as u64 - 1) / 2;
-    let is_apart = |member: usize, other: &usize| roots[*other] != roots[member];
     let compared: usize = (0..roots.len())
-        .map(|member| partners(member).filter(|other| is_apart(member, other)).count())
+        .map(|member| partners(member).filter(|&other| roots[other] != roots[member]).count())
         .sum();
-    let mut sorted = roots.clone();
-    sorted.sort_unstable();
-    let connected: u64 = sorted.chunk_by(|a, b| a == b).map(|same| pairs(same.len())).sum();
+    roots.sort_unstable();
+    let connected: u64 = roots.chunk_by(|a, b| a == b).map(|same| pairs(same.len())).sum();
     pairs(roots.len()) - connected - compared as u64
 }
 

@@ -3,8 +3,10 @@
 mod components;
 mod lsh;
 mod shingle;
+mod sketch;
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,7 @@ use components::Components;
 use lsh::Bands;
 
 pub use shingle::{Shingle, normalize_text};
+pub use sketch::{DuplicateRows, Sketch, Sketches};
 
 /// When two texts count as the same.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -101,7 +104,8 @@ impl DuplicateConfig {
 /// threshold. The similarity of every candidate is computed, so no pair below the threshold is
 /// joined. Groups are what such pairs connect, so two members of a group can be less alike.
 ///
-/// The same on every machine and for every number of threads.
+/// The same on every machine and for every number of threads. [`Sketches`] do the same for more
+/// texts than memory holds.
 ///
 /// ```
 /// use collimate_data::DuplicateConfig;
@@ -119,6 +123,21 @@ pub struct DuplicateFinder {
 }
 
 impl DuplicateFinder {
+    /// What [`Sketches`] need to know of a text.
+    #[must_use]
+    pub fn sketch(&self, text: &str) -> Sketch {
+        Sketch::new(&normalize_text(text), self)
+    }
+
+    /// Begins a search among texts that come one by one. What it knows of them is kept in a file
+    /// without a name in a folder.
+    ///
+    /// # Errors
+    /// The folder can't be written.
+    pub fn sketches(&self, folder: impl AsRef<Path>) -> Result<Sketches> {
+        Sketches::new(self.clone(), folder.as_ref())
+    }
+
     /// Groups exact and near duplicates.
     #[must_use]
     pub fn find(&self, texts: &[impl AsRef<str> + Sync]) -> Duplicates {

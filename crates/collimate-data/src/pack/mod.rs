@@ -10,7 +10,7 @@ use crate::error::{DataError, Result};
 use crate::row::Row;
 
 pub use packed::{Packed, PackedBatch};
-pub use stream::StreamPacker;
+pub use stream::{PackedSequences, StreamPacker};
 
 /// What becomes of a row that is longer than a sequence. No row is ever cut here.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

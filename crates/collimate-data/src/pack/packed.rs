@@ -1,8 +1,12 @@
 //! Sequences of several rows.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::row::Row;
+
+/// The label of a token that carries no loss, as PyTorch's cross entropy has it.
+const NO_LOSS: i64 = -100;
 
 /// One sequence of several rows, without padding.
 ///
@@ -48,6 +52,30 @@ impl Packed {
         self.trained.resize(self.ids.len(), false);
         self.segment_ids.resize(self.ids.len(), self.rows.len() as u32);
         self.positions.extend((0..ids.len()).map(|position| position as u32));
+    }
+
+    /// The sequence as a record that other trainers read: `input_ids`, `labels` (the id of a token that
+    /// carries loss, else −100), `position_ids` and `segment_ids`, each `[sequence]`.
+    ///
+    /// ```
+    /// use collimate_data::{Packed, Row};
+    ///
+    /// let rows = [Row::new(vec![5, 6], vec![false, true]), Row::new(vec![7], vec![true])];
+    /// let record = Packed::from_rows(rows.iter().enumerate()).into_record();
+    /// let expected = r#"{"input_ids":[5,6,7],"labels":[-100,6,-100],"position_ids":[0,1,0],"segment_ids":[1,1,2]}"#;
+    /// assert_eq!(serde_json::Value::from(record).to_string(), expected);
+    /// ```
+    #[must_use]
+    pub fn into_record(self) -> Map<String, Value> {
+        let labels = self.ids.iter().zip(&self.trained);
+        let labels: Vec<i64> =
+            labels.map(|(id, trained)| if *trained { i64::from(*id) } else { NO_LOSS }).collect();
+        Map::from_iter([
+            ("input_ids".to_owned(), self.ids.into()),
+            ("labels".to_owned(), labels.into()),
+            ("position_ids".to_owned(), self.positions.into()),
+            ("segment_ids".to_owned(), self.segment_ids.into()),
+        ])
     }
 
     /// Number of tokens.

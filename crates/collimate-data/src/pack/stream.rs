@@ -68,6 +68,22 @@ impl StreamPacker {
         Ok(closed)
     }
 
+    /// Packs all rows that an iterator gives with their indices.
+    ///
+    /// ```
+    /// use collimate_data::{PackConfig, Row};
+    ///
+    /// let packer = PackConfig::default().with_max_length(4).check()?.stream();
+    /// let rows = (0..5).map(|index| Ok((index, Row::new(vec![1, 2], vec![false, true]))));
+    /// let mut sequences = packer.pack(rows);
+    /// assert_eq!(sequences.by_ref().count(), 3);
+    /// assert_eq!(sequences.report().tokens, 10);
+    /// # Ok::<(), collimate_data::DataError>(())
+    /// ```
+    pub fn pack<I: Iterator<Item = Result<(usize, Row)>>>(self, rows: I) -> PackedSequences<I> {
+        PackedSequences { packer: self, rows: Some(rows) }
+    }
+
     /// Closes all sequences.
     #[must_use]
     pub fn finish(mut self) -> (Vec<Packed>, PackReport) {
@@ -84,7 +100,47 @@ impl StreamPacker {
     }
 
     fn close(&mut self, place: usize) -> Option<Packed> {
+        let packed = self.open.remove(place)?;
         self.closed += 1;
-        self.open.remove(place)
+        Some(packed)
+    }
+}
+
+/// The sequences of rows that come one by one. Made by [`StreamPacker::pack`]; ends after an error.
+#[derive(Debug)]
+pub struct PackedSequences<I> {
+    packer: StreamPacker,
+    /// Nothing once all rows have come.
+    rows: Option<I>,
+}
+
+impl<I> PackedSequences<I> {
+    /// What packing has come to so far.
+    #[must_use]
+    pub fn report(&self) -> PackReport {
+        self.packer.report()
+    }
+}
+
+impl<I: Iterator<Item = Result<(usize, Row)>>> Iterator for PackedSequences<I> {
+    type Item = Result<Packed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some(rows) = &mut self.rows {
+            let Some(row) = rows.next() else {
+                self.rows = None;
+                break;
+            };
+            match row.and_then(|(index, row)| self.packer.push(index, &row)) {
+                Ok(None) => {}
+                Ok(Some(packed)) => return Some(Ok(packed)),
+                Err(error) => {
+                    self.rows = None;
+                    self.packer.open.clear();
+                    return Some(Err(error));
+                }
+            }
+        }
+        self.packer.close(0).map(Ok)
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{DataError, Result};
 use crate::record::Origin;
 use crate::rendered::Rendered;
 use crate::row::Row;
-use crate::tokenize::Tokenizer;
+use crate::tokenize::{Encoded, Tokenizer};
 
 /// Makes rows of texts: tokens, and which of them carry loss.
 ///
@@ -223,9 +223,8 @@ impl<'t> RowBuilder<'t> {
         origin: &Origin,
     ) -> Result<(Tokens, Vec<bool>)> {
         check_spans(rendered, origin)?;
-        let encoding = self.tokenizer.encoding(&rendered.text)?;
-        let offsets = encoding.get_offsets();
-        let tokens = self.tokens(rendered, &encoding)?;
+        let Encoded { ids, offsets } = self.tokenizer.encode_plain(&rendered.text)?;
+        let tokens = self.tokens(rendered, ids, &offsets)?;
         let length = tokens.ids.len();
         let mut trained = vec![false; length];
         let spans = match mask {
@@ -243,7 +242,7 @@ impl<'t> RowBuilder<'t> {
             }
         };
         for span in spans.iter().filter(|span| !span.is_empty()) {
-            let touched = tokens_of(offsets, span);
+            let touched = tokens_of(&offsets, span);
             let mut touched = touched.start + tokens.text.start..touched.end + tokens.text.start;
             if span.end == rendered.text.len() {
                 // The closing token may be one that the tokenizer adds.
@@ -260,9 +259,12 @@ impl<'t> RowBuilder<'t> {
     }
 
     /// The ids of a text with its special tokens, and where its completion begins.
-    fn tokens(&self, rendered: &Rendered, encoding: &tokenizers::Encoding) -> Result<Tokens> {
-        let ids = encoding.get_ids();
-        let offsets = encoding.get_offsets();
+    fn tokens(
+        &self,
+        rendered: &Rendered,
+        mut ids: Vec<u32>,
+        offsets: &[Range<usize>],
+    ) -> Result<Tokens> {
         let (before, after) = self.tokenizer.added_tokens();
         let wanted = !rendered.has_special_tokens;
         let has_before = !before.is_empty() && ids.starts_with(before);
@@ -272,17 +274,19 @@ impl<'t> RowBuilder<'t> {
 
         let mut completion = first_after(offsets, rendered.completion);
         let mut across =
-            offsets.get(completion).is_some_and(|(start, _)| *start < rendered.completion)
+            offsets.get(completion).is_some_and(|token| token.start < rendered.completion)
                 || self.tokenizer.joins_at(&rendered.text, rendered.completion);
         if across {
             let prompt = rendered.text.get(..rendered.completion).unwrap_or_default();
-            let prompt = self.tokenizer.encoding(prompt)?;
-            completion = completion.min(common_prefix(prompt.get_ids(), ids));
+            let prompt = self.tokenizer.encode_plain(prompt)?.ids;
+            completion = completion.min(common_prefix(&prompt, &ids));
             across = completion < prompt.len();
         }
         let text = before.len()..before.len() + ids.len();
+        ids.splice(..0, before.iter().copied());
+        ids.extend(after);
         Ok(Tokens {
-            ids: [before, ids, after].concat(),
+            ids,
             // What the tokenizer puts before the text belongs to the prompt.
             completion: completion + text.start,
             text,

@@ -6,15 +6,15 @@ use std::ops::Range;
 ///
 /// The offsets of tokens never go back; where a character has several tokens, each of them has its
 /// whole range.
-pub(super) fn tokens_of(offsets: &[(usize, usize)], span: &Range<usize>) -> Range<usize> {
+pub(super) fn tokens_of(offsets: &[Range<usize>], span: &Range<usize>) -> Range<usize> {
     let start = first_after(offsets, span.start);
-    let end = offsets.partition_point(|(start, _)| *start < span.end);
+    let end = offsets.partition_point(|token| token.start < span.end);
     start..end.max(start)
 }
 
 /// The first token of which a part stands behind a position of the text.
-pub(super) fn first_after(offsets: &[(usize, usize)], position: usize) -> usize {
-    offsets.partition_point(|(_, end)| *end <= position)
+pub(super) fn first_after(offsets: &[Range<usize>], position: usize) -> usize {
+    offsets.partition_point(|token| token.end <= position)
 }
 
 /// The number of tokens that two sequences have in common from their beginning.
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     /// "ab", " cd", a character of four bytes in three tokens, "e".
-    const OFFSETS: [(usize, usize); 6] = [(0, 2), (2, 5), (5, 9), (5, 9), (5, 9), (9, 10)];
+    const OFFSETS: [Range<usize>; 6] = [0..2, 2..5, 5..9, 5..9, 5..9, 9..10];
 
     #[test]
     fn a_span_has_every_token_that_it_touches() {

@@ -17,7 +17,8 @@ const BATCH: usize = 2048;
 
 /// Makes rows of examples and hands them on in the order of the examples.
 ///
-/// `render` makes the text of an example. It and the tokenizer run in parallel in the current rayon
+/// `render` makes the text of an example, and gives its origin, or anything that has one and is to be
+/// handed on with the row. It and the tokenizer run in parallel in the current rayon
 /// pool, while `examples` is read on this thread; `sink` runs on this thread too. The number of
 /// threads changes nothing in the rows.
 ///
@@ -59,29 +60,29 @@ const BATCH: usize = 2048;
 ///
 /// The first error of an example, of `render`, of a row or of `sink`, in the order of the
 /// examples; [`DataError::Cancelled`] once `cancelled` is set.
-pub fn prepare<E: Send>(
+pub fn prepare<E: Send, O: AsRef<Origin> + Send>(
     builder: &RowBuilder<'_>,
     examples: impl Iterator<Item = Result<E>>,
-    render: impl Fn(E) -> Result<(Rendered, Origin)> + Sync,
+    render: impl Fn(E) -> Result<(Rendered, O)> + Sync,
     cancelled: &AtomicBool,
     observer: &mut dyn Observer,
-    mut sink: impl FnMut(Row, &Origin) -> Result<()>,
+    mut sink: impl FnMut(Row, &O) -> Result<()>,
 ) -> Result<PrepareReport> {
     let make = |example| {
         let (rendered, origin) = render(example)?;
-        Ok((builder.build(&rendered, &origin)?, origin))
+        Ok((builder.build(&rendered, origin.as_ref())?, origin))
     };
     let mut report = PrepareReport::default();
     in_batches(examples, make, cancelled, |made| {
         for (outcome, origin) in made {
-            let (outcome, origin): (Outcome<_>, Origin) = (outcome, origin);
+            let (outcome, origin): (Outcome<_>, O) = (outcome, origin);
             report.records += 1;
             match outcome {
                 Ok(built) => {
                     report.add_row(&built);
                     sink(built.row, &origin)?;
                 }
-                Err(reason) => report.drop_record(reason, &origin),
+                Err(reason) => report.drop_record(reason, origin.as_ref()),
             }
         }
         observer.on_event(&DataEvent::Rows { rows: report.rows, tokens: report.tokens });
@@ -96,22 +97,22 @@ pub fn prepare<E: Send>(
 /// # Errors
 ///
 /// As for [`prepare`].
-pub fn prepare_preferences<E: Send>(
+pub fn prepare_preferences<E: Send, O: AsRef<Origin> + Send>(
     builder: &RowBuilder<'_>,
     examples: impl Iterator<Item = Result<E>>,
-    render: impl Fn(E) -> Result<(Rendered, Rendered, Origin)> + Sync,
+    render: impl Fn(E) -> Result<(Rendered, Rendered, O)> + Sync,
     cancelled: &AtomicBool,
     observer: &mut dyn Observer,
-    mut sink: impl FnMut(PreferenceRow, &Origin) -> Result<()>,
+    mut sink: impl FnMut(PreferenceRow, &O) -> Result<()>,
 ) -> Result<PrepareReport> {
     let make = |example| {
         let (chosen, rejected, origin) = render(example)?;
-        Ok((builder.build_preference(&chosen, &rejected, &origin)?, origin))
+        Ok((builder.build_preference(&chosen, &rejected, origin.as_ref())?, origin))
     };
     let mut report = PrepareReport::default();
     in_batches(examples, make, cancelled, |made| {
         for (outcome, origin) in made {
-            let (outcome, origin): (Outcome<_>, Origin) = (outcome, origin);
+            let (outcome, origin): (Outcome<_>, O) = (outcome, origin);
             report.records += 1;
             match outcome {
                 Ok(built) => {
@@ -119,7 +120,7 @@ pub fn prepare_preferences<E: Send>(
                     report.add_row(&built.rejected);
                     sink(built.into_row(), &origin)?;
                 }
-                Err(reason) => report.drop_record(reason, &origin),
+                Err(reason) => report.drop_record(reason, origin.as_ref()),
             }
         }
         observer.on_event(&DataEvent::Rows { rows: report.rows, tokens: report.tokens });

@@ -31,6 +31,21 @@ impl Message {
         self.fields.get("content").and_then(Value::as_str)
     }
 
+    /// Gives its role and its texts: its content or the textual parts of it, and the tools it calls.
+    pub(super) fn add_text(&self, add: &mut impl FnMut(&str, &str)) {
+        match self.fields.get("content") {
+            Some(Value::String(text)) => add(self.role(), text),
+            Some(Value::Array(parts)) => {
+                let texts = parts.iter().filter_map(|part| part.get("text")?.as_str());
+                texts.for_each(|text| add(self.role(), text));
+            }
+            _ => {}
+        }
+        if let Some(calls) = self.fields.get("tool_calls").filter(|calls| !calls.is_null()) {
+            add(self.role(), &calls.to_string());
+        }
+    }
+
     /// All fields, in the order of the data set.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
@@ -44,4 +59,14 @@ pub enum Turns {
     Text(String),
     /// Turns that a chat template renders.
     Messages(Vec<Message>),
+}
+
+impl Turns {
+    /// Gives the texts of the turns; a string is what `role` says.
+    pub(super) fn add_text(&self, role: &str, add: &mut impl FnMut(&str, &str)) {
+        match self {
+            Self::Text(text) => add(role, text),
+            Self::Messages(messages) => messages.iter().for_each(|message| message.add_text(add)),
+        }
+    }
 }

@@ -28,6 +28,12 @@ pub enum Position {
     },
 }
 
+impl AsRef<Self> for Origin {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}, {}", self.file.display(), self.position)

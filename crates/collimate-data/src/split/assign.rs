@@ -31,10 +31,10 @@ pub(super) fn largest_remainders(rows: usize, fractions: [f64; 3]) -> [usize; 3]
 }
 
 /// Numbers keys by their first appearance.
-pub(super) fn groups<K: Eq + Hash>(keys: impl Iterator<Item = K>) -> Vec<usize> {
+pub(super) fn groups<K: Eq + Hash>(keys: impl Iterator<Item = K>) -> Vec<u32> {
     let mut numbers = HashMap::new();
     keys.map(|key| {
-        let next = numbers.len();
+        let next = numbers.len() as u32;
         *numbers.entry(key).or_insert(next)
     })
     .collect()
@@ -42,7 +42,7 @@ pub(super) fn groups<K: Eq + Hash>(keys: impl Iterator<Item = K>) -> Vec<usize> 
 
 /// Spreads parts evenly over an order of rows: any `m` consecutive rows of `n` have
 /// `floor(m·c/n)` or `ceil(m·c/n)` of the `c` rows to train on.
-pub(super) fn evenly(order: &[usize], [train, validation, test]: [usize; 3]) -> Vec<Part> {
+pub(super) fn evenly(order: &[u32], [train, validation, test]: [usize; 3]) -> Vec<Part> {
     let takes = |position: usize, count: usize, of: usize| {
         let before = position as u128 * count as u128 / of.max(1) as u128;
         (position as u128 + 1) * count as u128 / of.max(1) as u128 > before
@@ -54,7 +54,7 @@ pub(super) fn evenly(order: &[usize], [train, validation, test]: [usize; 3]) -> 
             continue;
         }
         let is_validation = takes(rest, validation, validation + test);
-        parts[row] = if is_validation { Part::Validation } else { Part::Test };
+        parts[row as usize] = if is_validation { Part::Validation } else { Part::Test };
         rest += 1;
     }
     parts
@@ -62,32 +62,34 @@ pub(super) fn evenly(order: &[usize], [train, validation, test]: [usize; 3]) -> 
 
 /// A part for each group, given the sizes of the groups, the wanted sizes of the parts and the
 /// order in which groups are looked at.
-pub(super) fn whole_groups(sizes: &[usize], counts: [usize; 3], order: &[usize]) -> Vec<Part> {
+pub(super) fn whole_groups(sizes: &[u32], counts: [usize; 3], order: &[u32]) -> Vec<Part> {
+    let size = |group: u32| sizes[group as usize] as usize;
     let main = (0..3).max_by_key(|&part| (counts[part], Reverse(part))).unwrap_or(0);
     let mut lacks = counts;
-    let mut of_group = vec![main; sizes.len()];
+    let mut of_group = vec![Part::ALL[main]; sizes.len()];
     for &group in order {
-        let has_room = |&part: &usize| part != main && lacks[part] >= sizes[group];
+        let has_room = |&part: &usize| part != main && lacks[part] >= size(group);
         let most = |&part: &usize| (lacks[part], Reverse(part));
-        if let Some(part) = (0..3).filter(has_room).max_by_key(most).filter(|_| sizes[group] > 0) {
-            of_group[group] = part;
-            lacks[part] -= sizes[group];
+        if let Some(part) = (0..3).filter(has_room).max_by_key(most).filter(|_| size(group) > 0) {
+            of_group[group as usize] = Part::ALL[part];
+            lacks[part] -= size(group);
         }
     }
-    let mut left = of_group.iter().filter(|&&part| part == main).count();
+    let mut left = of_group.iter().filter(|&&part| part == Part::ALL[main]).count();
     for part in (0..3).filter(|&part| part != main) {
         if lacks[part] == 0 || left < 2 {
             continue;
         }
-        let of_main = order.iter().copied().filter(|&group| of_group[group] == main);
-        let Some(smallest) = of_main.min_by_key(|&group| sizes[group]) else { continue };
+        let is_main = |group: &u32| of_group[*group as usize] == Part::ALL[main];
+        let of_main = order.iter().copied().filter(is_main);
+        let Some(smallest) = of_main.min_by_key(|&group| size(group)) else { continue };
         let is_empty = lacks[part] == counts[part];
-        if is_empty || sizes[smallest] < 2 * lacks[part] {
-            of_group[smallest] = part;
+        if is_empty || size(smallest) < 2 * lacks[part] {
+            of_group[smallest as usize] = Part::ALL[part];
             left -= 1;
         }
     }
-    of_group.into_iter().map(|part| Part::ALL[part]).collect()
+    of_group
 }
 
 #[cfg(test)]

@@ -136,7 +136,8 @@ impl ChatTemplate {
     /// None in practice: the built-in templates are valid.
     pub fn built_in(format: BuiltIn) -> Result<Self> {
         let (name, source, bos, eos) = format.parts();
-        let template = Self::new(name, source)?;
+        let mut template = Self::new(name, source)?;
+        template.leaves_bos = true;
         let template = template.with_variable("eos_token", &Json::from(eos));
         Ok(if bos.is_empty() {
             template

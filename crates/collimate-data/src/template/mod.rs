@@ -9,6 +9,7 @@ mod expression;
 mod filters;
 mod folder;
 mod format;
+mod headers;
 mod lexer;
 mod lists;
 mod method_names;

@@ -12,7 +12,7 @@ use super::environment::{RECORDER, Raised, Recorder, environment};
 use super::strftime::TemplateTime;
 use super::translate::translate;
 use super::values::{Fields, from_json, from_message};
-use super::{continued, spans};
+use super::{continued, headers, spans};
 use crate::{DataError, Message, Rendered, Result};
 
 const ONLY: &str = "template";
@@ -23,6 +23,10 @@ pub struct ChatTemplate {
     source: String,
     environment: Environment<'static>,
     has_generation: bool,
+    /// Headers that count as said with the turns behind them.
+    pub(super) headers: &'static [&'static str],
+    /// Whether a BOS that the template does not write is left to the tokenizer.
+    pub(super) leaves_bos: bool,
     pub(super) variables: Vec<(Arc<str>, Value)>,
 }
 
@@ -88,6 +92,8 @@ impl ChatTemplate {
             Err(error) => return Err(refused(&name, &error)),
         };
         Ok(Self {
+            headers: headers::of(&source),
+            leaves_bos: false,
             name,
             source,
             environment,
@@ -168,12 +174,13 @@ impl ChatTemplate {
         spans::render(self, messages, options)
     }
 
-    /// Renders a prompt and its completion as TRL does: the prompt with the generation prompt (or
-    /// open, where the assistant spoke last), then the whole. `completion` is where the two part.
+    /// Renders a prompt and its completion as TRL does to train on them: the prompt with the
+    /// generation prompt, whoever spoke last in it, then the whole. `completion` is where the two
+    /// part.
     ///
     /// # Errors
     ///
-    /// As [`render`](Self::render), and where the prompt is empty or ends with a system turn.
+    /// As [`render`](Self::render), and where the prompt is empty.
     pub fn render_pair(
         &self,
         prompt: &[Message],

@@ -8,8 +8,10 @@
 use std::ops::Range;
 
 use minijinja::Value;
+use serde_json::Value as Json;
 
 use super::continued::with_content;
+use super::headers;
 use super::python::strip;
 use super::rendering::{ChatTemplate, Raw, RenderOptions};
 use super::values::from_message;
@@ -34,12 +36,15 @@ pub(super) fn render(
     }
     let raw = template.raw(Value::from(values.clone()), options.add_generation_prompt, options)?;
     let finder = Finder { template, messages, values: &values, options, text: &raw.text };
-    let assistant = if template.has_generation() { marked(&raw) } else { finder.spans()? };
+    let mut assistant = if template.has_generation() { marked(&raw) } else { finder.spans()? };
     let last = messages.last().is_some_and(|message| message.role() == "assistant");
     let completion = match assistant.last() {
         Some(span) if last => span.start,
         _ => raw.text.len(),
     };
+    if !template.has_generation() {
+        with_headers(template, &raw.text, &mut assistant);
+    }
     Ok(rendered(template, raw.text, assistant, completion))
 }
 
@@ -50,25 +55,16 @@ pub(super) fn render_pair(
     completion: &[Message],
     options: &RenderOptions,
 ) -> Result<Rendered> {
-    let open = match prompt.last().map(Message::role) {
-        Some("user" | "tool") => false,
-        Some("assistant") => true,
-        Some(role) => {
-            return Err(template.error(format!("a prompt can't end with a turn of '{role}'")));
-        }
-        None => return Err(template.error("the prompt has no turn")),
-    };
+    if prompt.is_empty() {
+        return Err(template.error("the prompt has no turn"));
+    }
     let whole: Vec<Message> = prompt.iter().chain(completion).cloned().collect();
     let plain = RenderOptions {
         add_generation_prompt: false,
         continue_final_message: false,
         ..options.clone()
     };
-    let asked = RenderOptions {
-        add_generation_prompt: !open,
-        continue_final_message: open,
-        ..options.clone()
-    };
+    let asked = RenderOptions { add_generation_prompt: true, ..plain.clone() };
     let before = template.render_text(prompt, &asked)?;
     let values: Vec<Value> = whole.iter().map(from_message).collect();
     let raw = template.raw(Value::from(values.clone()), false, &plain)?;
@@ -84,7 +80,12 @@ pub(super) fn render_pair(
             text: &raw.text,
         };
         // Where turns can't be told apart, the completion is what is learned all the same.
-        finder.spans().unwrap_or_else(|_| std::iter::once(begins..raw.text.len()).collect())
+        let mut spans = finder.spans().unwrap_or_else(|_| {
+            let completion = begins..raw.text.len();
+            if completion.is_empty() { Vec::new() } else { vec![completion] }
+        });
+        with_headers(template, &raw.text, &mut spans);
+        spans
     };
     Ok(rendered(template, raw.text, assistant, begins))
 }
@@ -95,14 +96,24 @@ fn rendered(
     assistant: Vec<Range<usize>>,
     completion: usize,
 ) -> Rendered {
-    let has_special_tokens = match template.beginning() {
-        Some(token) => text.starts_with(token) || template.source().contains("bos_token"),
-        None => template.source().contains("bos_token"),
-    };
+    let has_special_tokens = !template.leaves_bos
+        || template.source().contains("bos_token")
+        || template.beginning().is_some_and(|token| text.starts_with(token));
     Rendered { text, assistant, completion, has_special_tokens }
 }
 
-/// What `{% generation %}` blocks wrote, in order and without overlap.
+/// Lets turns begin with what counts as said before them.
+fn with_headers(template: &ChatTemplate, text: &str, spans: &mut [Range<usize>]) {
+    let mut after = 0;
+    for span in spans {
+        let before = text.get(after..span.start).unwrap_or_default();
+        span.start -= headers::length(template.headers, before);
+        after = span.end;
+    }
+}
+
+/// What `{% generation %}` blocks wrote, in order and without overlap. Blocks that touch are one: a
+/// turn may be written in parts.
 fn marked(raw: &Raw) -> Vec<Range<usize>> {
     let mut spans = raw.spans.clone();
     spans.sort_unstable();
@@ -110,7 +121,7 @@ fn marked(raw: &Raw) -> Vec<Range<usize>> {
     for (start, end) in spans {
         let (start, end) = (boundary(&raw.text, start), boundary(&raw.text, end));
         match found.last_mut() {
-            Some(last) if start < last.end => last.end = last.end.max(end),
+            Some(last) if start <= last.end => last.end = last.end.max(end),
             _ if start < end => found.push(start..end),
             _ => {}
         }
@@ -135,6 +146,30 @@ fn common(left: &str, right: &str) -> usize {
 /// Length of what two texts end with.
 fn common_end(left: &str, right: &str) -> usize {
     left.bytes().rev().zip(right.bytes().rev()).take_while(|(left, right)| left == right).count()
+}
+
+/// Length of the longest end of one text that another begins with.
+fn overlap(one: &str, other: &str) -> usize {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    // For each beginning of `other`, the longest shorter one that it ends with.
+    let mut shorter: Vec<usize> = Vec::with_capacity(other.len());
+    let step = |shorter: &[usize], mut length: usize, byte: u8| loop {
+        if other.get(length) == Some(&byte) {
+            return length + 1;
+        }
+        match length.checked_sub(1).and_then(|last| shorter.get(last)) {
+            Some(next) => length = *next,
+            None => return 0,
+        }
+    };
+    for byte in other {
+        let next = match shorter.last() {
+            Some(last) => step(&shorter, *last, *byte),
+            None => 0,
+        };
+        shorter.push(next);
+    }
+    one.iter().fold(0, |length, byte| step(&shorter, length, *byte))
 }
 
 /// A place that is not inside a token such as `<|im_end|>` or `[INST]`: before it, if it was.
@@ -256,44 +291,74 @@ impl Finder<'_> {
 
     /// Where turns end: behind what closes them.
     fn ends(&self, turns: &[usize], closes_text: bool) -> Result<Vec<usize>> {
-        let contents = self.marked_contents(turns);
         let last = turns.last().copied().unwrap_or_default();
-        let closing = match &contents {
-            Some(contents) if closes_text => contents
-                .last()
-                .and_then(|place| self.text.get(*place..))
-                .unwrap_or_default()
-                .to_owned(),
-            Some(_) => self.closing(last)?,
-            None => String::new(),
+        let marked: Vec<usize> =
+            turns.iter().copied().filter(|turn| self.content(*turn).is_some()).collect();
+        let contents = self.marked_contents(&marked).unwrap_or_default();
+        let closing = match contents.last() {
+            Some((turn, place)) if *turn == last && closes_text => {
+                Some(self.text.get(*place..).unwrap_or_default().to_owned())
+            }
+            Some((turn, _)) => Some(self.closing(*turn)?),
+            None => marked.last().and_then(|turn| self.closing(*turn).ok()),
         };
+        let closing = closing.as_deref();
         let mut ends = Vec::with_capacity(turns.len());
-        for (position, turn) in turns.iter().copied().enumerate() {
-            let end = match contents.as_ref().and_then(|contents| contents.get(position)) {
-                Some(place) => {
-                    let after = self.text.get(*place..).unwrap_or_default();
-                    let same = common(&closing, after);
-                    let same =
-                        if same == closing.len() { same } else { outside_token(after, same) };
-                    place + if same == 0 { token_length(after) } else { same }
-                }
-                None => {
-                    let until = self.values.get(..=turn).unwrap_or_default().to_vec();
-                    let until = self.template.raw(Value::from(until), false, self.options)?.text;
-                    let same = common(&until, self.text);
-                    if same == until.len() { same } else { outside_token(self.text, same) }
-                }
-            };
-            ends.push(end);
+        for turn in turns.iter().copied() {
+            let place = contents.iter().find(|(marked, _)| *marked == turn);
+            ends.push(match (place, closing) {
+                (Some((_, place)), Some(closing)) => place + self.closed(*place, closing),
+                _ => self.until(turn, closing)?,
+            });
         }
         Ok(ends)
+    }
+
+    /// Length of what closes a turn whose content ends at a place.
+    fn closed(&self, place: usize, closing: &str) -> usize {
+        let after = self.text.get(place..).unwrap_or_default();
+        let same = common(closing, after);
+        let same = if same == closing.len() { same } else { outside_token(after, same) };
+        if same == 0 { token_length(after) } else { same }
+    }
+
+    /// Where a turn ends whose content tells nothing: where the text up to it ends, rendered alone.
+    fn until(&self, turn: usize, closing: Option<&str>) -> Result<usize> {
+        let turns = |turns| {
+            let turns: &[Value] = self.values.get(..turns).unwrap_or_default();
+            Value::from(turns.to_vec())
+        };
+        let until = self.template.raw(turns(turn + 1), false, self.options)?.text;
+        let same = common(&until, self.text);
+        if same == until.len() {
+            // Where nothing closes a last turn, the token that opens the next one closes a turn.
+            let after = self.text.get(same..).filter(|_| closing == Some(""));
+            return Ok(same + after.map_or(0, token_length));
+        }
+        // A last turn may begin with thoughts that the same turn has not when others follow it.
+        let prompt = self.template.raw(turns(turn), true, self.options)?.text;
+        if let (Some(alone), Some(within)) =
+            (until.strip_prefix(&prompt), self.text.strip_prefix(&prompt))
+        {
+            let kept = overlap(alone, within);
+            if kept > 0 {
+                return Ok(prompt.len() + kept);
+            }
+        }
+        Ok(outside_token(self.text, same))
+    }
+
+    /// The content of a turn behind which nothing but its closing follows.
+    fn content(&self, turn: usize) -> Option<&str> {
+        let message = self.messages.get(turn)?;
+        let calls = message.fields().get("tool_calls").and_then(Json::as_array);
+        if calls.is_some_and(|calls| !calls.is_empty()) { None } else { message.content() }
     }
 
     /// What follows the content of a turn that is the last.
     fn closing(&self, turn: usize) -> Result<String> {
         let mut until = self.values.get(..=turn).unwrap_or_default().to_vec();
-        if let (Some(value), Some(content)) =
-            (until.last_mut(), self.messages.get(turn).and_then(Message::content))
+        if let (Some(value), Some(content)) = (until.last_mut(), self.content(turn))
             && let Some(marked) = with_content(value, format!("{content}{MARK}"))
         {
             *value = marked;
@@ -305,10 +370,10 @@ impl Finder<'_> {
     }
 
     /// Where the contents of turns end; nothing where marks behind them change the text.
-    fn marked_contents(&self, turns: &[usize]) -> Option<Vec<usize>> {
+    fn marked_contents(&self, turns: &[usize]) -> Option<Vec<(usize, usize)>> {
         let mut values = self.values.to_vec();
         for turn in turns {
-            let content = self.messages.get(*turn)?.content()?;
+            let content = self.content(*turn)?;
             if content.contains(MARK) {
                 return None;
             }
@@ -319,22 +384,20 @@ impl Finder<'_> {
             .template
             .raw(Value::from(values), self.options.add_generation_prompt, self.options)
             .ok()?;
+        let mut parts = marked.text.split(MARK);
         let mut places = Vec::with_capacity(turns.len());
         let mut place = 0;
-        let mut parts = marked.text.split(MARK).peekable();
-        while let Some(part) = parts.next() {
+        for turn in turns {
+            let part = parts.next()?;
             let rest = self.text.get(place..)?;
-            if parts.peek().is_none() {
-                return (rest == part && places.len() == turns.len()).then_some(places);
-            }
-            let trimmed = strip(part, None, false, true);
-            let kept = if rest.starts_with(part) { part } else { trimmed };
+            let kept = if rest.starts_with(part) { part } else { strip(part, None, false, true) };
             if !rest.starts_with(kept) {
                 return None;
             }
             place += kept.len();
-            places.push(place);
+            places.push((*turn, place));
         }
-        None
+        let whole = parts.next() == self.text.get(place..) && parts.next().is_none();
+        whole.then_some(places)
     }
 }

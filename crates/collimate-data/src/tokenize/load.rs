@@ -1,11 +1,13 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper};
 
+use super::direct::Direct;
 use super::special::TokenizerConfig;
 use super::{Inner, SpecialToken, Tokenizer, guarded};
 use crate::error::{DataError, Result};
@@ -95,7 +97,8 @@ fn build(
         }
         None => added_by(path, processor)?,
     };
-    Ok(Tokenizer { inner, path: path.to_owned(), before, after, special, digest })
+    let direct = Direct::of(&inner).map(Arc::new);
+    Ok(Tokenizer { inner, direct, path: path.to_owned(), before, after, special, digest })
 }
 
 /// What a post-processor puts before and after the tokens of a single text.

@@ -1,19 +1,24 @@
 //! A model's own tokenizer.
 
+mod direct;
 mod load;
 mod normalize;
+mod pieces;
 mod special;
+mod split;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::error::{DataError, Result};
 
+use direct::Direct;
 use normalize::Normal;
 
 pub use special::{SpecialToken, SpecialTokens};
@@ -50,6 +55,8 @@ pub struct Tokenizer {
     /// Without post-processor: it would trim offsets, and what it adds stands in `before` and
     /// `after`.
     inner: Inner,
+    /// The same, faster, where the tokenizer is one of those for which there is such a way.
+    direct: Option<Arc<Direct>>,
     path: PathBuf,
     before: Vec<u32>,
     after: Vec<u32>,
@@ -114,15 +121,15 @@ impl Tokenizer {
     ///
     /// The tokenizer has no token for a part of the text.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Encoded> {
-        let encoding = self.encoding(text)?;
-        let (before, after): (&[u32], &[u32]) =
-            if add_special_tokens { self.added_tokens() } else { (&[], &[]) };
-        let ids = [before, encoding.get_ids(), after].concat();
-        let mut offsets = Vec::with_capacity(ids.len());
-        offsets.resize(before.len(), 0..0);
-        offsets.extend(encoding.get_offsets().iter().map(|&(start, end)| start..end));
-        offsets.resize(ids.len(), text.len()..text.len());
-        Ok(Encoded { ids, offsets })
+        let mut encoded = self.encode_plain(text)?;
+        if add_special_tokens {
+            let Encoded { ids, offsets } = &mut encoded;
+            ids.splice(..0, self.before.iter().copied());
+            offsets.splice(..0, self.before.iter().map(|_| 0..0));
+            ids.extend(&self.after);
+            offsets.resize(ids.len(), text.len()..text.len());
+        }
+        Ok(encoded)
     }
 
     /// Texts as tokens, in their order, computed in parallel in the current rayon pool.
@@ -173,8 +180,30 @@ impl Tokenizer {
     }
 
     /// Tokens without any that the text does not have.
-    pub(crate) fn encoding(&self, text: &str) -> Result<tokenizers::Encoding> {
-        guarded(&self.path, || self.inner.encode(text, false))
+    pub(crate) fn encode_plain(&self, text: &str) -> Result<Encoded> {
+        // English has four bytes a token or more.
+        let expected = text.len() / 4 + 8;
+        let mut encoded =
+            Encoded { ids: Vec::with_capacity(expected), offsets: Vec::with_capacity(expected) };
+        let mut library = |part: &str, place: usize, encoded: &mut Encoded| {
+            let encoding = guarded(&self.path, || self.inner.encode(part, false))?;
+            encoded.ids.extend(encoding.get_ids());
+            let offsets = encoding.get_offsets().iter();
+            encoded.offsets.extend(offsets.map(|(start, end)| place + start..place + end));
+            Ok(())
+        };
+        match &self.direct {
+            Some(direct) => direct.encode(&self.inner, text, &mut encoded, &mut library)?,
+            None => library(text, 0, &mut encoded)?,
+        }
+        Ok(encoded)
+    }
+}
+
+impl Encoded {
+    fn push(&mut self, id: u32, place: Range<usize>) {
+        self.ids.push(id);
+        self.offsets.push(place);
     }
 }
 

@@ -21,6 +21,11 @@ enum Joins {
 }
 
 impl Normal {
+    /// Whether it leaves every ASCII text as it is.
+    pub(super) fn keeps_ascii(&self) -> bool {
+        self.keeps_ascii
+    }
+
     /// Whether it may join the characters at both sides of a position in a text.
     pub(super) fn joins_at(&self, text: &str, position: usize) -> bool {
         let (left, right) = text.split_at_checked(position).unwrap_or_default();

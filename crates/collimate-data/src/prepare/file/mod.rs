@@ -8,15 +8,15 @@
 //! | `row_offsets` | u64 [rows + 1] | where each row begins, and the number of tokens |
 //! | `origins` | u64 [records, 3] | file and kind of position (line 0, element 1, row 2, in the upper half), and its numbers |
 //! | `prompt_lengths` | u64 [records] | only of preferences, whose rows are chosen, rejected, chosen, … |
-//! | `details` | u8 [bytes] | JSON: `files`, `settings`, `report` |
+//! | `groups` | u32 [records] | where duplicates were looked for: the first record that says the same |
+//! | `details` | u8 [bytes] | JSON: `files`, `settings`, `report`, `notes` |
 //! | `padding_…` | u8 [bytes] | zeros up to the next alignment |
 
-mod positional;
 mod read;
 mod write;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::report::PrepareReport;
 
@@ -41,4 +41,5 @@ struct Details {
     files: Vec<String>,
     settings: Value,
     report: PrepareReport,
+    notes: Map<String, Value>,
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::positional::Positional;
 use super::{Details, FORMAT, FORMAT_VERSION};
 use crate::error::{DataError, Result};
+use crate::positional::Positional;
 use crate::prepare::preference::PreferenceRow;
 use crate::prepare::report::PrepareReport;
 use crate::record::{Origin, Position};
@@ -16,6 +16,8 @@ use crate::row::Row;
 
 /// The largest header, in bytes.
 const LARGEST_HEADER: u64 = 1 << 20;
+/// Bytes of an array that are read at a time.
+const CHUNK: usize = 1 << 20;
 
 /// Prepared rows in a file. Rows are read when they are asked for, from any thread; in memory are
 /// only where they begin, 8 bytes for each.
@@ -30,9 +32,11 @@ pub struct PreparedRows {
     origins: u64,
     row_offsets: Vec<u64>,
     prompt_lengths: Option<Vec<u64>>,
+    groups: Option<u64>,
     files: Vec<Arc<Path>>,
     settings: Value,
     report: PrepareReport,
+    notes: Map<String, Value>,
 }
 
 impl PreparedRows {
@@ -63,6 +67,10 @@ impl PreparedRows {
             true => Some(header.array("prompt_lengths", "U64", 1).map_err(wrong)?),
             false => None,
         };
+        let groups = match header.tensors.contains_key("groups") {
+            true => Some(header.array("groups", "U32", 1).map_err(wrong)?),
+            false => None,
+        };
         let row_offsets = arrays.numbers(&offsets)?;
         let ends = (row_offsets.first(), row_offsets.last());
         if ends != (Some(&0), Some(&ids.rows)) || !row_offsets.is_sorted() {
@@ -74,7 +82,8 @@ impl PreparedRows {
         let consistent = trained.rows == ids.rows
             && rows.is_multiple_of(per_record)
             && (origins.rows, origins.columns) == (records, 3)
-            && prompts.as_ref().is_none_or(|prompts| prompts.rows == records);
+            && prompts.as_ref().is_none_or(|prompts| prompts.rows == records)
+            && groups.as_ref().is_none_or(|groups| groups.rows == records);
         if !consistent {
             return Err(wrong("its arrays do not have the same number of rows".to_owned()));
         }
@@ -85,11 +94,13 @@ impl PreparedRows {
             trained: trained.bytes.start,
             origins: origins.bytes.start,
             prompt_lengths: prompts.map(|prompts| arrays.numbers(&prompts)).transpose()?,
+            groups: groups.map(|groups| groups.bytes.start),
             row_offsets,
             fingerprint: header.fingerprint,
             files: details.files.iter().map(|file| Path::new(file).into()).collect(),
             settings: details.settings,
             report: details.report,
+            notes: details.notes,
             file: arrays.file,
             path: path.to_owned(),
         })
@@ -113,6 +124,44 @@ impl PreparedRows {
     /// What was reported when the rows were made.
     pub fn report(&self) -> &PrepareReport {
         &self.report
+    }
+
+    /// What else was noted when the rows were made.
+    pub fn notes(&self) -> &Map<String, Value> {
+        &self.notes
+    }
+
+    /// Number of records that have rows.
+    pub fn records(&self) -> usize {
+        if self.has_preferences() { self.len() / 2 } else { self.len() }
+    }
+
+    /// For each record the first record that says the same, itself where none does; nothing where
+    /// duplicates were not looked for.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read, or its groups are none.
+    pub fn groups(&self) -> Result<Option<Vec<u32>>> {
+        let Some(start) = self.groups else { return Ok(None) };
+        let io = |source| DataError::Io { path: self.path.clone(), source };
+        let mut groups: Vec<u32> = Vec::with_capacity(self.records());
+        while groups.len() < self.records() {
+            let count = (self.records() - groups.len()).min(CHUNK / 4);
+            let position = start + groups.len() as u64 * 4;
+            let bytes = self.file.read(position, count * 4).map_err(io)?;
+            let (numbers, _) = bytes.as_chunks::<4>();
+            groups.extend(numbers.iter().map(|number| u32::from_le_bytes(*number)));
+        }
+        let is_first = |first: u32| groups.get(first as usize) == Some(&first);
+        let valid = |(row, first): (usize, &u32)| *first as usize <= row && is_first(*first);
+        if groups.iter().enumerate().all(valid) {
+            return Ok(Some(groups));
+        }
+        Err(DataError::File {
+            path: self.path.clone(),
+            message: "its groups do not name the first record of each".to_owned(),
+        })
     }
 
     /// Number of rows; a preference has two.
@@ -179,6 +228,34 @@ impl PreparedRows {
             trained: trained.by_ref().take(tokens).collect(),
         });
         Ok(rows.collect())
+    }
+
+    /// All rows in order, many of them read at once.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Row>> + '_ {
+        let mut next = 0;
+        let mut block = Vec::new().into_iter();
+        std::iter::from_fn(move || {
+            if block.len() == 0 && next < self.len() {
+                let end = self.end_of_block(next);
+                block = match self.rows(next..end) {
+                    Ok(rows) => rows.into_iter(),
+                    Err(error) => {
+                        next = self.len();
+                        return Some(Err(error));
+                    }
+                };
+                next = end;
+            }
+            block.next().map(Ok)
+        })
+    }
+
+    /// The end of a block of rows: as many as come to a megabyte, at least one.
+    fn end_of_block(&self, start: usize) -> usize {
+        let first = self.row_offsets.get(start).copied().unwrap_or_default();
+        let ends = self.row_offsets.get(start + 1..).unwrap_or_default();
+        let within = ends.partition_point(|end| end - first <= CHUNK as u64 / 5);
+        start + within.max(1)
     }
 
     /// A pair of rows.
@@ -310,7 +387,15 @@ impl Arrays<'_> {
     }
 
     fn numbers(&self, array: &Array) -> Result<Vec<u64>> {
-        Ok(numbers(&self.bytes(array)?))
+        let Range { mut start, end } = array.bytes;
+        // No more than the file has: the header was compared with its size.
+        let mut all = Vec::with_capacity((end - start) as usize / 8);
+        while start < end {
+            let next = end.min(start + CHUNK as u64);
+            all.extend(numbers(&self.read(start..next)?));
+            start = next;
+        }
+        Ok(all)
     }
 
     fn bytes(&self, array: &Array) -> Result<Vec<u8>> {

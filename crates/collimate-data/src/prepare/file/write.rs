@@ -22,12 +22,14 @@ pub struct PreparedWriter {
     path: PathBuf,
     fingerprint: String,
     ids: BufWriter<NamedTempFile>,
-    /// Masks, which follow the ids in the file once their number is known.
-    trained: BufWriter<File>,
-    row_offsets: Vec<u64>,
-    origins: Vec<[u64; 3]>,
+    // What follows the ids in the file once their number is known.
+    trained: Spool,
+    row_offsets: Spool,
+    origins: Spool,
+    prompt_lengths: Spool,
+    groups: Option<Vec<u32>>,
+    tokens: u64,
     files: BTreeMap<Arc<Path>, u64>,
-    prompt_lengths: Vec<u64>,
     details: Details,
     /// Bytes of a row, kept to be used again.
     buffer: Vec<u8>,
@@ -46,20 +48,29 @@ impl PreparedWriter {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
-        let file = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(folder).map_err(io)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PARTIAL);
+        // Like any other new file; the default for temporary ones is to hide them from others.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder).map_err(io)?;
         // Tells others that the partial file is being written.
         file.as_file().lock().map_err(io)?;
         let mut ids = BufWriter::with_capacity(1 << 20, file);
         ids.write_all(&[0; DATA_START as usize]).map_err(io)?;
-        let trained = BufWriter::with_capacity(1 << 18, tempfile::tempfile_in(folder).map_err(io)?);
+        let spool = || Spool::new(folder).map_err(io);
+        let mut row_offsets = spool()?;
+        row_offsets.numbers(&[0]).map_err(io)?;
         Ok(Self {
             fingerprint: fingerprint.to_owned(),
             ids,
-            trained,
-            row_offsets: vec![0],
-            origins: Vec::new(),
+            trained: spool()?,
+            row_offsets,
+            origins: spool()?,
+            prompt_lengths: spool()?,
+            groups: None,
+            tokens: 0,
             files: BTreeMap::new(),
-            prompt_lengths: Vec::new(),
             details: Details::default(),
             buffer: Vec::new(),
             path,
@@ -80,18 +91,37 @@ impl PreparedWriter {
         Ok(())
     }
 
+    /// Keeps something else that was found out about the rows, such as their statistics, under a name.
+    ///
+    /// # Errors
+    ///
+    /// It can't be written as JSON.
+    pub fn set_note(&mut self, name: &'static str, note: &impl Serialize) -> Result<()> {
+        let note = serde_json::to_value(note).map_err(|error| DataError::Setting {
+            setting: name,
+            message: format!("can't be written: {error}"),
+        })?;
+        self.details.notes.insert(name.to_owned(), note);
+        Ok(())
+    }
+
+    /// Keeps for each record the first record that says the same, itself where none does: see
+    /// [`DuplicateRows`](crate::DuplicateRows).
+    pub fn set_groups(&mut self, groups: Vec<u32>) {
+        self.groups = Some(groups);
+    }
+
     /// Adds a row.
     ///
     /// # Errors
     ///
     /// The file can't be written, or has preferences.
     pub fn push(&mut self, row: &Row, origin: &Origin) -> Result<()> {
-        if !self.prompt_lengths.is_empty() {
+        if self.prompt_lengths.bytes > 0 {
             return Err(self.mixed());
         }
         self.push_row(row)?;
-        self.push_origin(origin);
-        Ok(())
+        self.push_origin(origin)
     }
 
     /// Adds a pair of rows.
@@ -100,14 +130,14 @@ impl PreparedWriter {
     ///
     /// The file can't be written, or has single rows.
     pub fn push_preference(&mut self, row: &PreferenceRow, origin: &Origin) -> Result<()> {
-        if self.prompt_lengths.len() != self.origins.len() {
+        if self.prompt_lengths.bytes * 3 != self.origins.bytes {
             return Err(self.mixed());
         }
         self.push_row(&row.chosen)?;
         self.push_row(&row.rejected)?;
-        self.prompt_lengths.push(row.prompt_len as u64);
-        self.push_origin(origin);
-        Ok(())
+        let written = self.prompt_lengths.numbers(&[row.prompt_len as u64]);
+        written.map_err(|source| self.failed(source))?;
+        self.push_origin(origin)
     }
 
     /// Completes the file and gives it its name; returns its size in bytes.
@@ -126,7 +156,7 @@ impl PreparedWriter {
         } else {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "a mask is not as long as its row"))
         };
-        written.map_err(|source| DataError::Io { path: self.path.clone(), source })
+        written.map_err(|source| self.failed(source))
     }
 
     fn write_row(&mut self, row: &Row) -> io::Result<()> {
@@ -135,13 +165,12 @@ impl PreparedWriter {
         self.ids.write_all(&self.buffer)?;
         self.buffer.clear();
         self.buffer.extend(row.trained.iter().map(|trained| u8::from(*trained)));
-        self.trained.write_all(&self.buffer)?;
-        let tokens = self.row_offsets.last().copied().unwrap_or_default();
-        self.row_offsets.push(tokens + row.ids.len() as u64);
-        Ok(())
+        self.trained.write(&self.buffer)?;
+        self.tokens += row.ids.len() as u64;
+        self.row_offsets.numbers(&[self.tokens])
     }
 
-    fn push_origin(&mut self, origin: &Origin) {
+    fn push_origin(&mut self, origin: &Origin) -> Result<()> {
         let next = self.files.len() as u64;
         let file = match self.files.get(&origin.file) {
             Some(file) => *file,
@@ -151,11 +180,16 @@ impl PreparedWriter {
                 next
             }
         };
-        self.origins.push(match origin.position {
+        let numbers = match origin.position {
             Position::Line(line) => [file, line, 0],
             Position::Element(element) => [file | 1 << 32, element, 0],
             Position::Row { group, row } => [file | 2 << 32, group, row],
-        });
+        };
+        self.origins.numbers(&numbers).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> DataError {
+        DataError::Io { path: self.path.clone(), source }
     }
 
     fn mixed(&self) -> DataError {
@@ -166,21 +200,28 @@ impl PreparedWriter {
     }
 
     fn complete(self, report: &PrepareReport) -> io::Result<u64> {
-        let Self { path, fingerprint, ids, trained, row_offsets, origins, prompt_lengths, .. } =
-            self;
-        let tokens = row_offsets.last().copied().unwrap_or_default();
+        let Self { path, fingerprint, ids, tokens, .. } = self;
         let details = Details { report: report.clone(), ..self.details };
         let mut arrays = Arrays { file: ids, end: 0, header: Map::new() };
 
+        let records = self.origins.bytes / 24;
         arrays.note("ids", "U32", &[tokens], tokens * 4)?;
-        let mut trained = trained.into_inner().map_err(io::IntoInnerError::into_error)?;
-        trained.seek(SeekFrom::Start(0))?;
-        io::copy(&mut trained, &mut arrays.file)?;
-        arrays.note("trained", "U8", &[tokens], tokens)?;
-        arrays.numbers("row_offsets", &[row_offsets.len() as u64], &row_offsets)?;
-        arrays.numbers("origins", &[origins.len() as u64, 3], origins.as_flattened())?;
-        if !prompt_lengths.is_empty() {
-            arrays.numbers("prompt_lengths", &[prompt_lengths.len() as u64], &prompt_lengths)?;
+        arrays.spooled("trained", "U8", &[tokens], self.trained)?;
+        let offsets = self.row_offsets.bytes / 8;
+        arrays.spooled("row_offsets", "U64", &[offsets], self.row_offsets)?;
+        arrays.spooled("origins", "U64", &[records, 3], self.origins)?;
+        if self.prompt_lengths.bytes > 0 {
+            arrays.spooled("prompt_lengths", "U64", &[records], self.prompt_lengths)?;
+        }
+        if let Some(groups) = self.groups {
+            if groups.len() as u64 != records {
+                let message = format!("{records} records have {} groups", groups.len());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
+            for group in &groups {
+                arrays.file.write_all(&group.to_le_bytes())?;
+            }
+            arrays.note("groups", "U32", &[records], records * 4)?;
         }
         let details = serde_json::to_vec(&details)?;
         arrays.file.write_all(&details)?;
@@ -200,6 +241,29 @@ impl PreparedWriter {
     }
 }
 
+/// An array that waits in a file of its own: for millions of rows it would fill the memory.
+#[derive(Debug)]
+struct Spool {
+    file: BufWriter<File>,
+    bytes: u64,
+}
+
+impl Spool {
+    fn new(folder: &Path) -> io::Result<Self> {
+        let file = tempfile::tempfile_in(folder)?;
+        Ok(Self { file: BufWriter::with_capacity(64 << 10, file), bytes: 0 })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+
+    fn numbers(&mut self, numbers: &[u64]) -> io::Result<()> {
+        numbers.iter().try_for_each(|number| self.write(&number.to_le_bytes()))
+    }
+}
+
 /// The arrays of a file, and its header.
 struct Arrays {
     file: BufWriter<NamedTempFile>,
@@ -209,11 +273,11 @@ struct Arrays {
 }
 
 impl Arrays {
-    fn numbers(&mut self, name: &str, shape: &[u64], numbers: &[u64]) -> io::Result<()> {
-        for number in numbers {
-            self.file.write_all(&number.to_le_bytes())?;
-        }
-        self.note(name, "U64", shape, numbers.len() as u64 * 8)
+    fn spooled(&mut self, name: &str, dtype: &str, shape: &[u64], array: Spool) -> io::Result<()> {
+        let mut file = array.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.seek(SeekFrom::Start(0))?;
+        io::copy(&mut file, &mut self.file)?;
+        self.note(name, dtype, shape, array.bytes)
     }
 
     /// Notes an array that was written, and fills up to the alignment of the next one.

@@ -3,7 +3,7 @@ use std::io;
 
 /// A file that is read at positions, from several threads.
 #[derive(Debug)]
-pub(super) struct Positional {
+pub(crate) struct Positional {
     #[cfg(unix)]
     file: File,
     #[cfg(not(unix))]
@@ -12,17 +12,17 @@ pub(super) struct Positional {
 
 impl Positional {
     #[cfg(unix)]
-    pub(super) fn new(file: File) -> Self {
+    pub(crate) fn new(file: File) -> Self {
         Self { file }
     }
 
     #[cfg(not(unix))]
-    pub(super) fn new(file: File) -> Self {
+    pub(crate) fn new(file: File) -> Self {
         Self { file: std::sync::Mutex::new(file) }
     }
 
     /// `length` bytes from a position. The caller has made sure that the file is that long.
-    pub(super) fn read(&self, position: u64, length: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, position: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         self.fill(position, &mut bytes)?;
         Ok(bytes)
