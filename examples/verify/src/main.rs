@@ -1,0 +1,105 @@
+//! Checks a folder with a model or an adapter with `collimate-artifact`: that it is complete, agrees
+//! with itself, loads, and is as it was written. `verify --help` describes the arguments.
+
+mod demonstration;
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use collimate_artifact::{ArtifactError, Inspection, Severity, Verification, inspect, verify};
+use collimate_models::printable;
+use serde_json::json;
+
+/// Checks a folder with a model or an adapter, whoever made it. Exits with 1 where something is wrong.
+///
+/// Without arguments it checks a tiny model that it makes, then damages.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error)
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+        {
+            error.print().ok();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let text = error.to_string();
+            return fail(2, text.lines().next().unwrap_or_default().trim_start_matches("error: "));
+        }
+    };
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&cancelled);
+    // Nothing is left behind where it can't be set.
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).ok();
+    let result = match &arguments.folder {
+        Some(folder) => check(folder, arguments.json, &cancelled),
+        None => demonstration::run(&cancelled),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let code = match error.downcast_ref() {
+                Some(ArtifactError::Cancelled) => 1,
+                _ if error.is::<io::Error>() => 1,
+                _ => 2,
+            };
+            let source = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+            fail(code, format_args!("{error}{source}"))
+        }
+    }
+}
+
+/// Prints what a folder is and what is wrong with it, and says whether nothing is.
+fn check(folder: &Path, as_json: bool, cancelled: &AtomicBool) -> Result<bool, Box<dyn Error>> {
+    let found = verify(folder, cancelled, &mut ())?;
+    let about = inspect(folder)?;
+    let output = if as_json {
+        format!("{:#}\n", json!({"inspection": about, "verification": found}))
+    } else {
+        text(&about, &found)
+    };
+    io::stdout().write_all(output.as_bytes())?;
+    Ok(found.is_sound())
+}
+
+fn text(about: &Inspection, found: &Verification) -> String {
+    let mut text = format!("{}\n", printable(&about.origin));
+    for finding in &found.findings {
+        let severity = match finding.severity {
+            Severity::Error => "error",
+            _ => "note",
+        };
+        text.push_str(&format!("{severity}: {}\n", printable(&finding.to_string())));
+    }
+    let state = if found.is_sound() { "sound" } else { "not sound" };
+    text.push_str(&format!(
+        "{state}: {} checksums compared, {} tensors checked\n",
+        found.checksums, found.tensors
+    ));
+    text
+}
+
+fn fail(code: u8, message: impl Display) -> ExitCode {
+    // Nothing can be done about a standard error that is closed.
+    writeln!(io::stderr(), "error: {message}").ok();
+    ExitCode::from(code)
+}
