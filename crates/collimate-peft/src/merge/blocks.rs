@@ -1,7 +1,8 @@
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use collimate_tensors::{CastError, Dtype, TensorsError, WriteError, narrow, widen};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -18,6 +19,8 @@ use crate::error::Result;
 const BLOCK: usize = 1 << 16;
 /// Bytes of a block that is only copied.
 const COPIED: usize = 1 << 20;
+/// Blocks that may wait before no more are computed.
+const WAITING: usize = 16;
 /// Parts in which the norms of columns are summed. Fixed, so that their order is.
 const PARTS: usize = 16;
 
@@ -174,45 +177,31 @@ impl Run<'_> {
         }
         let next = AtomicUsize::new(0);
         let failed = Mutex::new(None);
+        let outbox = Outbox::default();
         (0..rayon::current_num_threads()).into_par_iter().for_each(|_| {
             let mut scratch = Scratch::default();
-            while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let Some(work) = works.get(block.work) else { break };
-                let written = self
-                    .check_cancelled()
-                    .and_then(|()| self.write_block(work, block, &mut scratch));
-                if let Err(error) = written {
-                    // The others stop at their next block.
-                    next.store(blocks.len(), Ordering::Relaxed);
-                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    failed.get_or_insert(error);
-                    break;
+            let mut work = || {
+                while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let Some(work) = works.get(block.work) else { break };
+                    self.check_cancelled()?;
+                    outbox.put(work.done(block, &mut scratch, &outbox)?);
+                    outbox.hand_over(self, false)?;
                 }
+                outbox.hand_over(self, true)
+            };
+            if let Err(error) = work() {
+                // The others stop at their next block.
+                next.store(blocks.len(), Ordering::Relaxed);
+                lock(&failed).get_or_insert(error);
             }
         });
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         failed.map_or(Ok(()), Err)
     }
 
-    fn write_block(
-        &self,
-        work: &Work<'_>,
-        block: &Block,
-        scratch: &mut Scratch,
-    ) -> MergeResult<()> {
-        let part = block.part.clone();
-        let (offset, bytes) = if work.output.is_copy() {
-            (part.start, work.source.get(part).unwrap_or_default())
-        } else {
-            work.merge(part.clone(), scratch)?;
-            let size = (work.output.dtype.bits() / 8) as usize;
-            scratch.bytes.resize(part.len() * size, 0);
-            let narrowed = narrow(work.output.dtype, &scratch.weights, &mut scratch.bytes);
-            narrowed.map_err(|source| work.failed(source))?;
-            (part.start * size, scratch.bytes.as_slice())
-        };
-        (self.sink)(&work.output.name, offset as u64, bytes)?;
-        let bytes = bytes.len() as u64;
+    fn hand_over(&self, done: &Done<'_>) -> MergeResult<()> {
+        (self.sink)(done.tensor, done.offset, &done.bytes)?;
+        let bytes = done.bytes.len() as u64;
         (self.progress)(self.done.fetch_add(bytes, Ordering::Relaxed) + bytes);
         Ok(())
     }
@@ -223,6 +212,56 @@ impl Run<'_> {
             false => Ok(()),
         }
     }
+}
+
+/// Blocks that are done and wait to be handed over.
+///
+/// One thread at a time hands over, while the others go on computing: those that write to one file
+/// would only wait for each other, on most systems busily.
+#[derive(Default)]
+struct Outbox<'w> {
+    waiting: Mutex<VecDeque<Done<'w>>>,
+    handing_over: Mutex<()>,
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+/// Bytes of a tensor, and where they begin in it.
+struct Done<'w> {
+    tensor: &'w str,
+    offset: u64,
+    bytes: Cow<'w, [u8]>,
+}
+
+impl<'w> Outbox<'w> {
+    /// Memory for a block, of one that was handed over if there is any.
+    fn spare(&self) -> Vec<u8> {
+        lock(&self.spare).pop().unwrap_or_default()
+    }
+
+    fn put(&self, done: Done<'w>) {
+        lock(&self.waiting).push_back(done);
+    }
+
+    /// Hands over what waits, unless another thread does and not too much waits; in the end whatever
+    /// is left.
+    fn hand_over(&self, run: &Run<'_>, end: bool) -> MergeResult<()> {
+        let _handing_over = match self.handing_over.try_lock() {
+            Ok(guard) => guard,
+            Err(_) if !end && lock(&self.waiting).len() < WAITING => return Ok(()),
+            Err(_) => lock(&self.handing_over),
+        };
+        loop {
+            let Some(done) = lock(&self.waiting).pop_front() else { return Ok(()) };
+            run.hand_over(&done)?;
+            if let Cow::Owned(bytes) = done.bytes {
+                lock(&self.spare).push(bytes);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<'p> Work<'p> {
@@ -284,6 +323,28 @@ impl<'p> Work<'p> {
             }
         }
         self.check_finite(&scratch.weights)
+    }
+
+    /// Computes a block, in memory that the outbox has to spare.
+    fn done<'w>(
+        &'w self,
+        block: &Block,
+        scratch: &mut Scratch,
+        outbox: &Outbox<'w>,
+    ) -> MergeResult<Done<'w>> {
+        let part = block.part.clone();
+        let tensor = self.output.name.as_str();
+        if self.output.is_copy() {
+            let bytes = self.source.get(part.clone()).unwrap_or_default();
+            return Ok(Done { tensor, offset: part.start as u64, bytes: Cow::Borrowed(bytes) });
+        }
+        self.merge(part.clone(), scratch)?;
+        let size = (self.output.dtype.bits() / 8) as usize;
+        let mut bytes = outbox.spare();
+        bytes.resize(part.len() * size, 0);
+        narrow(self.output.dtype, &scratch.weights, &mut bytes)
+            .map_err(|source| self.failed(source))?;
+        Ok(Done { tensor, offset: (part.start * size) as u64, bytes: Cow::Owned(bytes) })
     }
 
     /// Checks that nothing becomes infinite that was not; of what was computed, that all is finite.

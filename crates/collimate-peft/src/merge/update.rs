@@ -29,7 +29,6 @@ pub(super) enum Form<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) weights: Vec<f32>,
-    pub(super) bytes: Vec<u8>,
     unmerged: Vec<f32>,
     numbers: Vec<f32>,
     column: Vec<f32>,
