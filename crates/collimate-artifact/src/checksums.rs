@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
@@ -35,24 +35,56 @@ impl Checksum {
     ///
     /// It is not a regular file, or can't be read; [`ArtifactError::Cancelled`].
     pub fn of_file(path: &Path, cancelled: &AtomicBool) -> Result<Self> {
-        let failed = |source| ArtifactError::Io { path: path.to_owned(), source };
-        let (mut file, size) = open_regular(path)?;
-        let mut buffer = vec![0; PIECE.min(size as usize + 1)];
-        let mut hash = Sha256::new();
-        loop {
-            check_cancelled(cancelled)?;
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok(Self(hash.finalize().into())),
-                Ok(read) => hash.update(buffer.get(..read).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
+        let mut hash = FileHash::open(path)?;
+        hash.update(u64::MAX, cancelled)?;
+        Ok(hash.finish())
     }
 }
 
-/// Bytes that are read at once.
-const PIECE: usize = 1 << 20;
+/// The checksum of a file that may still grow.
+pub(crate) struct FileHash<'a> {
+    path: &'a Path,
+    file: File,
+    hash: Sha256,
+    hashed: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> FileHash<'a> {
+    /// Of a regular file.
+    pub(crate) fn open(path: &'a Path) -> Result<Self> {
+        let (file, size) = open_regular(path)?;
+        let buffer = vec![0; PIECE.min(size as usize + 1)];
+        Ok(Self { path, file, hash: Sha256::new(), hashed: 0, buffer })
+    }
+
+    /// Goes on until so many bytes of the file, or all that it has, are hashed; returns how many.
+    pub(crate) fn update(&mut self, end: u64, cancelled: &AtomicBool) -> Result<u64> {
+        while self.hashed < end {
+            check_cancelled(cancelled)?;
+            let wanted = (self.buffer.len() as u64).min(end - self.hashed) as usize;
+            let Some(buffer) = self.buffer.get_mut(..wanted) else { break };
+            match self.file.read(buffer) {
+                Ok(0) => break,
+                Ok(read) => {
+                    self.hash.update(buffer.get(..read).unwrap_or_default());
+                    self.hashed += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(ArtifactError::io(self.path)(error)),
+            }
+        }
+        Ok(self.hashed)
+    }
+
+    /// The checksum of what was hashed.
+    pub(crate) fn finish(self) -> Checksum {
+        Checksum(self.hash.finalize().into())
+    }
+}
+
+/// Bytes that are read at once; they stay in the cache of a core.
+const PIECE: usize = 256 << 10;
 
 impl fmt::Display for Checksum {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,6 +193,25 @@ impl Checksums {
             .collect::<Result<_>>()?;
         self.0.extend(added);
         Ok(())
+    }
+
+    /// Adds files of a folder, one after the other.
+    pub(crate) fn add_files(
+        &mut self,
+        folder: &Path,
+        files: impl IntoIterator<Item = String>,
+        cancelled: &AtomicBool,
+    ) -> Result<()> {
+        for file in files {
+            let checksum = Checksum::of_file(&folder.join(&file), cancelled)?;
+            self.0.insert(file, checksum);
+        }
+        Ok(())
+    }
+
+    /// Adds checksums that were computed.
+    pub(crate) fn extend(&mut self, files: impl IntoIterator<Item = (String, Checksum)>) {
+        self.0.extend(files);
     }
 
     /// Reads the [`Checksums::FILE`] of a folder.

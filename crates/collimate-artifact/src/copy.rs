@@ -3,12 +3,12 @@
 mod clone;
 mod source_folder;
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
 
+use collimate_tensors::FileStamp;
 use serde::Serialize;
 
 use crate::error::{ArtifactError, Result};
@@ -58,7 +58,10 @@ fn checked(
         let failed = ArtifactError::io(from);
         let now = source.metadata().map_err(&failed)?;
         let there = fs::symlink_metadata(from).map_err(&failed)?;
-        if copied.bytes == stamp.len && Stamp::of(&now) == stamp && Stamp::of(&there) == stamp {
+        if copied.bytes == stamp.bytes()
+            && FileStamp::of(&now) == stamp
+            && FileStamp::of(&there) == stamp
+        {
             return Ok(copied);
         }
         Err(ArtifactError::Changed { path: from.to_owned() })
@@ -93,7 +96,7 @@ fn transfer(
 }
 
 /// What is not a regular file is never opened: a pipe would block.
-fn open_regular(path: &Path) -> Result<(File, Stamp)> {
+fn open_regular(path: &Path) -> Result<(File, FileStamp)> {
     let failed = ArtifactError::io(path);
     let found = fs::symlink_metadata(path).map_err(&failed)?;
     if !found.is_file() {
@@ -109,34 +112,11 @@ fn open_regular(path: &Path) -> Result<(File, Stamp)> {
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
     }
     let file = options.read(true).open(path).map_err(&failed)?;
-    let stamp = Stamp::of(&file.metadata().map_err(&failed)?);
-    if stamp != Stamp::of(&found) {
+    let stamp = FileStamp::of(&file.metadata().map_err(&failed)?);
+    if stamp != FileStamp::of(&found) {
         return Err(ArtifactError::Changed { path: path.to_owned() });
     }
     Ok((file, stamp))
-}
-
-/// What tells a file from what becomes of it.
-#[derive(Debug, Eq, PartialEq)]
-struct Stamp {
-    len: u64,
-    modified: Option<SystemTime>,
-    #[cfg(unix)]
-    identity: (u64, u64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        use std::os::unix::fs::MetadataExt;
-
-        Self {
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
-            #[cfg(unix)]
-            identity: (metadata.dev(), metadata.ino()),
-        }
-    }
 }
 
 #[cfg(test)]

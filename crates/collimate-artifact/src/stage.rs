@@ -112,6 +112,11 @@ impl Staging {
         create_new(&file)?.write_all(bytes).map_err(ArtifactError::io(&file))
     }
 
+    /// Brings what was written so far to the disk.
+    pub(crate) fn sync(&self) -> Result<()> {
+        sync::tree(self.path())
+    }
+
     /// Brings everything to the disk, then the folder into its place; returns that place.
     ///
     /// What can't be removed of a folder that was replaced stays hidden, and the next run for the
@@ -123,7 +128,7 @@ impl Staging {
     /// there is something in the folder that is neither a file nor a folder. The target is as it was,
     /// unless its parent can't be brought to the disk, which is the last step.
     pub fn publish(self) -> Result<PathBuf> {
-        sync::tree(self.path())?;
+        self.sync()?;
         self.place()?;
         let target = self.workplace.target();
         let parent = folder_of(target);

@@ -16,7 +16,7 @@ use crate::event::{ArtifactEvent, Observer, check_cancelled};
 use crate::form::Form;
 use crate::inspect::model_in;
 use crate::record::AlignmentRecord;
-use crate::tokenizer::check_tokenizer;
+use crate::tokenizer::LoadedTokenizer;
 
 /// What was found when a folder was checked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -100,13 +100,22 @@ pub fn verify(
     check.finish()
 }
 
-/// Checks what was just written, and hashed already.
+/// Loads the tokenizer that was just written into `below`, which is empty or ends in `/`.
+pub(crate) fn load_staged(folder: &Path, below: &str) -> Result<LoadedTokenizer> {
+    LoadedTokenizer::load(folder.join(below)).map_err(|error| ArtifactError::Unsound {
+        path: folder.to_owned(),
+        findings: vec![format!("{below}tokenizer.json: {}", full(&error))],
+    })
+}
+
+/// Checks what was just written, and hashed already; the tokenizer may be loaded already, too.
 pub(crate) fn verify_staged(
     folder: &Path,
+    tokenizer: Option<LoadedTokenizer>,
     cancelled: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<()> {
-    let mut check = Check::new(folder);
+    let mut check = Check { loaded: tokenizer, ..Check::new(folder) };
     check.all(cancelled, observer)?;
     let found = check.finish()?;
     if found.is_sound() {
@@ -124,6 +133,7 @@ struct Check<'a> {
     tensors: u64,
     tokens: Option<u64>,
     findings: Vec<Finding>,
+    loaded: Option<LoadedTokenizer>,
 }
 
 impl<'a> Check<'a> {
@@ -135,6 +145,7 @@ impl<'a> Check<'a> {
             tensors: 0,
             tokens: None,
             findings: Vec::new(),
+            loaded: None,
         }
     }
 
@@ -227,7 +238,8 @@ impl<'a> Check<'a> {
             };
         }
         let rows = description.architecture.as_ref().and_then(|found| found.vocabulary);
-        match check_tokenizer(&entry.path, rows) {
+        let loaded = self.loaded.take().map_or_else(|| LoadedTokenizer::load(&entry.path), Ok);
+        match loaded.and_then(|loaded| loaded.fit(rows)) {
             Ok(found) => {
                 self.tokens = Some(found.tokens);
                 if found.chat_template.is_none() {

@@ -372,3 +372,50 @@ fn a_merge_can_be_written_and_read_again() {
     assert!(head == *base.get("wte.weight").unwrap().bytes().unwrap());
     assert!(head != *merged.get("wte.weight").unwrap().bytes().unwrap());
 }
+
+#[test]
+fn a_head_that_the_files_hold_beside_its_embedding_is_untied_as_well() {
+    const NAMES: [&str; 3] = ["embed_tokens", "lm_head", MODULE];
+    let ones = vec![1_f32; 4];
+    let untied = |in_head: &[f32], changed: &[(&str, AdapterPart)]| {
+        let folder = tempfile::tempdir().unwrap();
+        let tensors = NAMES.map(|module| {
+            let numbers = if module == "lm_head" { in_head } else { &ones };
+            let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
+            (format!("{module}.weight"), Dtype::F32, [2, 2], bytes)
+        });
+        let path = folder.path().join("model.safetensors");
+        write_safetensors(path, &BTreeMap::new(), tensors).unwrap();
+        let base = Checkpoint::open(folder.path()).unwrap();
+        let tree = ModuleTree::from_tensors(base.tensors().map(|t| (t.name(), t.shape()))).unwrap();
+        let whole = AdapterPart::Whole("weight".to_owned());
+        let is_saved = |(_, part): &&(&str, AdapterPart)| *part == whole;
+        let saved = changed.iter().filter(is_saved).map(|(module, _)| *module);
+        let targets = changed.iter().filter(|one| !is_saved(one)).map(|(module, _)| *module);
+        let config = LoraConfig::new(2)
+            .with_target_modules(targets.chain(["q_proj"]))
+            .with_modules_to_save(saved);
+        let q_proj = [AdapterPart::A, AdapterPart::B].map(|part| (MODULE, part));
+        let keys = changed.iter().chain(&q_proj);
+        let tensors = keys.map(|(module, part)| {
+            let numbers = AdapterTensor::from_f32(vec![2, 2], &[0.5; 4]);
+            (AdapterKey::new(*module, part.clone()), numbers)
+        });
+        let adapter = Adapter::new(config, tensors).unwrap();
+        let plan = Merge::new(&base, tree).with_adapter(&adapter, 1.0).plan().unwrap();
+        let (report, tensors) = run(&plan).unwrap();
+        assert_eq!(tensors.len(), NAMES.len());
+        assert_eq!(report.untied, plan.untied());
+        report.untied
+    };
+    let whole = || AdapterPart::Whole("weight".to_owned());
+    assert!(!untied(&ones, &[]));
+    assert!(untied(&ones, &[("lm_head", AdapterPart::A), ("lm_head", AdapterPart::B)]));
+    let embedding = [AdapterPart::EmbeddingA, AdapterPart::EmbeddingB];
+    assert!(untied(&ones, &embedding.map(|part| ("embed_tokens", part))));
+    assert!(untied(&ones, &[("lm_head", whole())]));
+    // Both get the same.
+    assert!(!untied(&ones, &[("lm_head", whole()), ("embed_tokens", whole())]));
+    // They were never the same.
+    assert!(!untied(&[1.0, 1.0, 1.0, 2.0], &[("lm_head", whole())]));
+}

@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use memmap2::Mmap;
 
@@ -14,6 +13,7 @@ use crate::map::map;
 use crate::names::NameHasher;
 use crate::pickle::{INFLATION, PickleError, PickleTable, Storage};
 use crate::safetensors::{SafetensorsError, SafetensorsHeader};
+use crate::stamp::FileStamp;
 use crate::tensor::Tensor;
 
 /// An open file of tensors: safetensors, mapped, or a PyTorch checkpoint, of which nothing is
@@ -38,7 +38,7 @@ use crate::tensor::Tensor;
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
-    stamp: Stamp,
+    stamp: FileStamp,
     metadata: BTreeMap<String, String>,
     map: Option<Mmap>,
     /// In the order of their data.
@@ -63,15 +63,6 @@ pub(crate) enum Place {
     Pickle(Storage),
 }
 
-/// What tells a file from what becomes of it.
-#[derive(Debug, Eq, PartialEq)]
-struct Stamp {
-    len: u64,
-    modified: Option<SystemTime>,
-    #[cfg(unix)]
-    identity: (u64, u64),
-}
-
 impl TensorFile {
     /// Opens a file. Which of the two kinds it is, its content says, not its name.
     ///
@@ -87,7 +78,7 @@ impl TensorFile {
             return Err(TensorsError::NotAFile { path: path.to_owned() });
         }
         let mut file = File::open(path).map_err(failed)?;
-        let stamp = Stamp::of(&file.metadata().map_err(failed)?);
+        let stamp = FileStamp::of(&file.metadata().map_err(failed)?);
         let mut start = Vec::with_capacity(LOOK as usize);
         (&mut file).take(LOOK).read_to_end(&mut start).map_err(failed)?;
         file.rewind().map_err(failed)?;
@@ -98,15 +89,15 @@ impl TensorFile {
         }
     }
 
-    fn open_safetensors(path: &Path, mut file: File, stamp: Stamp) -> Result<Self> {
+    fn open_safetensors(path: &Path, mut file: File, stamp: FileStamp) -> Result<Self> {
         let malformed = |source| TensorsError::Safetensors { path: path.to_owned(), source };
         let failed = |source| TensorsError::Io { path: path.to_owned(), source };
-        let header = SafetensorsHeader::scan(&mut file, path, stamp.len, &NameHasher::new())
+        let header = SafetensorsHeader::scan(&mut file, path, stamp.bytes(), &NameHasher::new())
             .map_err(malformed)?;
-        header.check_length(stamp.len).map_err(malformed)?;
+        header.check_length(stamp.bytes()).map_err(malformed)?;
         // Every offset lies within the file, whose length fits.
-        let len =
-            usize::try_from(stamp.len).map_err(|_| failed(io::ErrorKind::FileTooLarge.into()))?;
+        let len = usize::try_from(stamp.bytes())
+            .map_err(|_| failed(io::ErrorKind::FileTooLarge.into()))?;
         let data_start = header.data_start() as usize;
         let entry = |tensor: crate::SafetensorsTensor| {
             let (begin, end) = tensor.data_offsets;
@@ -126,10 +117,10 @@ impl TensorFile {
         Ok(Self::new(path, stamp, header.metadata(), Some(map), entries))
     }
 
-    fn open_pickle(path: &Path, stamp: Stamp) -> Result<Self> {
+    fn open_pickle(path: &Path, stamp: FileStamp) -> Result<Self> {
         let malformed = |source| TensorsError::Pickle { path: path.to_owned(), source };
         let table = PickleTable::read(path).map_err(malformed)?;
-        let limit = stamp.len.saturating_mul(INFLATION);
+        let limit = stamp.bytes().saturating_mul(INFLATION);
         let entry = |tensor: crate::PickleTensor| {
             let (elements, bytes) = (tensor.elements(), tensor.bytes());
             if bytes > limit {
@@ -151,7 +142,7 @@ impl TensorFile {
 
     fn new(
         path: &Path,
-        stamp: Stamp,
+        stamp: FileStamp,
         metadata: BTreeMap<String, String>,
         map: Option<Mmap>,
         entries: Vec<Entry>,
@@ -170,7 +161,7 @@ impl TensorFile {
 
     /// Its length in bytes when it was opened.
     pub fn file_len(&self) -> u64 {
-        self.stamp.len
+        self.stamp.bytes()
     }
 
     /// Whether it is a PyTorch checkpoint.
@@ -213,7 +204,7 @@ impl TensorFile {
     pub fn unchanged(&self) -> Result<()> {
         let metadata = fs::metadata(&self.path)
             .map_err(|source| TensorsError::Io { path: self.path.clone(), source })?;
-        if Stamp::of(&metadata) == self.stamp {
+        if FileStamp::of(&metadata) == self.stamp {
             Ok(())
         } else {
             Err(TensorsError::Changed { path: self.path.clone() })
@@ -226,20 +217,6 @@ impl TensorFile {
 
     pub(crate) fn tensor_at(&self, position: usize) -> Option<Tensor<'_>> {
         self.entries.get(position).map(|entry| Tensor { file: self, entry })
-    }
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        use std::os::unix::fs::MetadataExt;
-
-        Self {
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
-            #[cfg(unix)]
-            identity: (metadata.dev(), metadata.ino()),
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod names;
 mod pickle;
 mod safetensors;
 mod shards;
+mod stamp;
 mod tensor;
 mod writer;
 
@@ -28,6 +29,7 @@ pub use names::{NameHasher, NameSum};
 pub use pickle::{PickleError, PickleTable, PickleTensor};
 pub use safetensors::{SafetensorsError, SafetensorsHeader, SafetensorsTensor};
 pub use shards::{Shard, ShardIndex, ShardTotals, Shards, shards, shards_as};
+pub use stamp::FileStamp;
 pub use tensor::Tensor;
 pub use writer::{SafetensorsWriter, WriteError, write_safetensors};
 

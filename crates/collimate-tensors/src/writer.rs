@@ -44,6 +44,7 @@ pub struct SafetensorsWriter {
     /// Nothing once it is finished.
     file: Option<File>,
     tensors: HashMap<String, Slot>,
+    prefix: Mutex<Prefix>,
 }
 
 /// The place of one tensor.
@@ -61,6 +62,14 @@ struct Written {
     /// Ends by their beginnings; none overlap.
     parts: BTreeMap<u64, u64>,
     bytes: u64,
+}
+
+/// The beginning of the file up to the first byte that is not written yet.
+#[derive(Debug)]
+struct Prefix {
+    len: u64,
+    /// What was written beyond it: ends by beginnings.
+    beyond: BTreeMap<u64, u64>,
 }
 
 impl SafetensorsWriter {
@@ -86,7 +95,8 @@ impl SafetensorsWriter {
         let mut file = File::create_new(path).map_err(failed)?;
         // From here on it is removed on failure.
         let prepared = reserve::reserve(&file, len).and_then(|()| file.write_all(&header));
-        let writer = Self { path: path.to_owned(), file: Some(file), tensors };
+        let prefix = Mutex::new(Prefix { len: start, beyond: BTreeMap::new() });
+        let writer = Self { path: path.to_owned(), file: Some(file), tensors, prefix };
         prepared.map_err(failed)?;
         Ok(writer)
     }
@@ -126,7 +136,25 @@ impl SafetensorsWriter {
         position::write_all_at(file, bytes, slot.start + offset).map_err(|source| {
             slot.written().release(offset, end);
             WriteError::Io { path: self.path.clone(), source }
-        })
+        })?;
+        self.prefix().add(slot.start + offset, slot.start + end);
+        Ok(())
+    }
+
+    /// Bytes from the beginning of the file that stay as they are, the header among them: they can be
+    /// read while the rest is being written.
+    pub fn prefix_len(&self) -> u64 {
+        self.prefix().len
+    }
+
+    /// Brings what was written so far to the disk, so that [`Self::finish`] has less to wait for.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Io`]: it can't be written. That is not said again.
+    pub fn sync(&self) -> Result<(), WriteError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        file.sync_data().map_err(|source| WriteError::Io { path: self.path.clone(), source })
     }
 
     /// Ends the file: checks that every byte of every tensor was written, and waits until all of them
@@ -152,6 +180,10 @@ impl SafetensorsWriter {
         }
         self.file = None;
         Ok(())
+    }
+
+    fn prefix(&self) -> MutexGuard<'_, Prefix> {
+        self.prefix.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -187,6 +219,15 @@ impl Written {
     fn release(&mut self, begin: u64, end: u64) {
         self.parts.remove(&begin);
         self.bytes -= end - begin;
+    }
+}
+
+impl Prefix {
+    fn add(&mut self, begin: u64, end: u64) {
+        self.beyond.insert(begin, end);
+        while let Some(end) = self.beyond.remove(&self.len) {
+            self.len = end;
+        }
     }
 }
 
@@ -270,5 +311,26 @@ mod tests {
         assert_eq!(written.bytes, 8);
         assert!(!written.claim(4, 9) && written.claim(4, 6) && written.claim(6, 8));
         assert_eq!(written.bytes, 12);
+    }
+
+    #[test]
+    fn the_prefix_ends_at_the_first_byte_that_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut layout = Layout::new();
+        layout.push("a", Dtype::U8, [4]).unwrap();
+        layout.push("b", Dtype::U8, [4]).unwrap();
+        let path = folder.path().join("model.safetensors");
+        let writer = SafetensorsWriter::create(&path, &layout).unwrap();
+        let header = layout.header().unwrap().len() as u64;
+        assert_eq!(writer.prefix_len(), header);
+        for (tensor, offset, bytes, len) in
+            [("b", 2, [7, 8], 0), ("a", 2, [3, 4], 0), ("a", 0, [1, 2], 4), ("b", 0, [5, 6], 8)]
+        {
+            writer.write(tensor, offset, &bytes).unwrap();
+            assert!(writer.write(tensor, offset, &bytes).is_err());
+            assert_eq!(writer.prefix_len(), header + len);
+        }
+        writer.sync().unwrap();
+        assert!(fs::read(&path).unwrap().ends_with(&[1, 2, 3, 4, 5, 6, 7, 8]));
     }
 }

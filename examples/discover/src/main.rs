@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
 use collimate_models::{
     Catalog, Entry, MatchRule, ScanConfig, Selected, SkipReason, Skipped, printable,
 };
@@ -46,9 +45,8 @@ const DEFAULT_ROOT: &str = "models";
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error)
-            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
-        {
+        // The help, or the version.
+        Err(error) if !error.use_stderr() => {
             error.print().ok();
             return ExitCode::SUCCESS;
         }

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
-use clap::error::ErrorKind;
 use collimate_data::{
     ColumnMapping, DataError, ReadSettings, Recognition, Recognizer, Record, Result, Source,
     SplitConfig, Tokenizer,
@@ -37,9 +36,8 @@ const LOOKED_AT: usize = 100;
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error)
-            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
-        {
+        // The help, or the version.
+        Err(error) if !error.use_stderr() => {
             error.print().ok();
             return ExitCode::SUCCESS;
         }

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
-use clap::error::ErrorKind;
 use collimate_artifact::{ArtifactError, Inspection, Severity, Verification, inspect, verify};
 use collimate_models::printable;
 use serde_json::json;
@@ -34,9 +33,8 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error)
-            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
-        {
+        // The help, or the version.
+        Err(error) if !error.use_stderr() => {
             error.print().ok();
             return ExitCode::SUCCESS;
         }

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use collimate_models::ChatTemplate;
 use serde::Serialize;
@@ -41,53 +41,79 @@ pub fn check_tokenizer(
     folder: impl AsRef<Path>,
     embedding_rows: Option<u64>,
 ) -> Result<TokenizerCheck> {
-    let folder = &SourceFolder::open(folder)?;
-    let path = folder.path().join(TOKENIZER_JSON);
-    let bytes = read::bytes(folder, TOKENIZER_JSON)?;
-    charsmap::check(&path, &bytes)?;
-    let config = Config::read(folder)?;
-    let tokenizer = guarded(&path, || {
-        let mut tokenizer = Tokenizer::from_bytes(&bytes)?;
-        // Saved settings could cut the line, or fill it up without end.
-        tokenizer.with_truncation(None)?;
-        tokenizer.with_padding(None);
-        tokenizer.add_tokens(config.added.values().cloned())?;
-        Ok(tokenizer)
-    })?;
-    let ids = guarded(&path, || Ok(tokenizer.encode(LINE, true)?.get_ids().to_vec()))?;
-    let text = guarded(&path, || tokenizer.decode(&ids, false))?;
-    if text.trim().is_empty() {
-        return Err(invalid(&path, format!("nothing is left of '{LINE}', encoded and decoded")));
+    LoadedTokenizer::load(folder)?.fit(embedding_rows)
+}
+
+/// A tokenizer that works, for whatever embedding.
+#[derive(Debug)]
+pub(crate) struct LoadedTokenizer {
+    path: PathBuf,
+    /// With the largest id.
+    last_token: String,
+    found: TokenizerCheck,
+}
+
+impl LoadedTokenizer {
+    /// Loads and tries the `tokenizer.json` in a folder.
+    pub(crate) fn load(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = &SourceFolder::open(folder)?;
+        let path = folder.path().join(TOKENIZER_JSON);
+        let bytes = read::bytes(folder, TOKENIZER_JSON)?;
+        charsmap::check(&path, &bytes)?;
+        let config = Config::read(folder)?;
+        let tokenizer = guarded(&path, || {
+            let mut tokenizer = Tokenizer::from_bytes(&bytes)?;
+            // Saved settings could cut the line, or fill it up without end.
+            tokenizer.with_truncation(None)?;
+            tokenizer.with_padding(None);
+            tokenizer.add_tokens(config.added.values().cloned())?;
+            Ok(tokenizer)
+        })?;
+        let ids = guarded(&path, || Ok(tokenizer.encode(LINE, true)?.get_ids().to_vec()))?;
+        let text = guarded(&path, || tokenizer.decode(&ids, false))?;
+        if text.trim().is_empty() {
+            return Err(invalid(
+                &path,
+                format!("nothing is left of '{LINE}', encoded and decoded"),
+            ));
+        }
+
+        let vocabulary = tokenizer.get_vocab(true);
+        let largest = vocabulary.iter().max_by_key(|(token, id)| (**id, *token));
+        let (last_token, largest_id) = largest
+            .map(|(token, id)| (token.clone(), *id))
+            .ok_or_else(|| invalid(&path, "it has no tokens"))?;
+        let mut special_tokens = BTreeMap::new();
+        for (name, token) in config.stated()? {
+            let id = tokenizer.token_to_id(&token.content).ok_or_else(|| {
+                let content = token.content;
+                invalid(&path, format!("the {name} '{content}' is not among its tokens"))
+            })?;
+            special_tokens.insert(name, id);
+        }
+        let found = TokenizerCheck {
+            tokens: vocabulary.len() as u64,
+            largest_id,
+            special_tokens,
+            chat_template: chat_template(folder)?,
+        };
+        Ok(Self { path, last_token, found })
     }
 
-    let vocabulary = tokenizer.get_vocab(true);
-    let largest = vocabulary.iter().max_by_key(|(token, id)| (**id, *token));
-    let (token, largest_id) = largest
-        .map(|(token, id)| (token, *id))
-        .ok_or_else(|| invalid(&path, "it has no tokens"))?;
-    if let Some(rows) = embedding_rows.filter(|rows| u64::from(largest_id) >= *rows) {
-        return Err(invalid(
-            &path,
-            format!(
-                "'{token}' has the id {largest_id}, but the embedding of the model has {rows} rows; \
-                 the tokenizer is of another model, or the embedding was not resized"
-            ),
-        ));
+    /// Checks that every token has a row in the embedding, if their number is known.
+    pub(crate) fn fit(self, embedding_rows: Option<u64>) -> Result<TokenizerCheck> {
+        let (token, largest_id) = (self.last_token, self.found.largest_id);
+        match embedding_rows {
+            Some(rows) if u64::from(largest_id) >= rows => Err(invalid(
+                &self.path,
+                format!(
+                    "'{token}' has the id {largest_id}, but the embedding of the model has {rows} \
+                     rows; the tokenizer is of another model, or the embedding was not resized"
+                ),
+            )),
+            _ => Ok(self.found),
+        }
     }
-    let mut special_tokens = BTreeMap::new();
-    for (name, token) in config.stated()? {
-        let id = tokenizer.token_to_id(&token.content).ok_or_else(|| {
-            let content = token.content;
-            invalid(&path, format!("the {name} '{content}' is not among its tokens"))
-        })?;
-        special_tokens.insert(name, id);
-    }
-    Ok(TokenizerCheck {
-        tokens: vocabulary.len() as u64,
-        largest_id,
-        special_tokens,
-        chat_template: chat_template(folder)?,
-    })
 }
 
 /// Where transformers takes the chat template from.

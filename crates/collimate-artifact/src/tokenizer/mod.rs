@@ -13,6 +13,7 @@ mod sentence_piece;
 mod suite;
 mod word_piece;
 
+pub(crate) use check::LoadedTokenizer;
 pub use check::{TokenizerCheck, check_tokenizer};
 pub use suite::TokenizerSuite;
 

@@ -1,11 +1,13 @@
 //! Writing the folder of an aligned model.
 
+mod beside;
 mod statements;
+mod together;
 mod weights;
 
 pub(crate) use weights::tree as adapted_tree;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -17,12 +19,11 @@ use serde_json::Value;
 
 use crate::alignment::Alignment;
 use crate::checksums::Checksums;
-use crate::config::{CONFIG, Changes, GENERATION_CONFIG, aligned, generation};
+use crate::config::CONFIG;
 use crate::copy::SourceFolder;
 use crate::disk::read_small;
 use crate::error::{ArtifactError, Result};
 use crate::event::{ArtifactEvent, Observer, check_cancelled};
-use crate::files::is_copied;
 use crate::form::Form;
 use crate::json::pretty_for;
 use crate::parent::Parent;
@@ -30,6 +31,7 @@ use crate::space::check_space;
 use crate::stage::{Replace, Staging};
 use crate::tokenizer::TokenizerSuite;
 use crate::verify::verify_staged;
+use beside::{Beside, WrittenBeside};
 
 /// Most bytes of a `config.json`.
 pub(crate) const LARGEST_CONFIG: u64 = 16 << 20;
@@ -179,39 +181,29 @@ impl<'a> ArtifactWriter<'a> {
         )?;
 
         let staging = Staging::begin(target, self.replace, observer)?;
-        let place = |name: &str| format!("{model_folder}{name}");
-        let (report, mut checksums) =
-            weights::write(&plan, &files, &staging, &model_folder, cancelled, observer)?;
-        self.write_tokenizer(&staging, &model_folder, cancelled)?;
-        let has_code = config.contains_key("auto_map");
-        let copied = copy_beside(&source, &staging, &model_folder, has_code, cancelled)?;
-        if !copied.contains(GENERATION_CONFIG)
-            && let Some(generation) = generation(&config)
-        {
-            write_json(&staging, &place(GENERATION_CONFIG), &Value::Object(generation))?;
-        }
-        let changes = Changes {
-            alignment: self.alignment,
-            parent: self.parent,
-            peft_config: statements::peft_config(&self.adapters, self.parent)?,
-            dtype: weights::dtype_of(self.dtype),
-            untied: report.untied,
+        let report = plan.report();
+        let beside = Beside {
+            writer: self,
+            source: &source,
+            base: &base,
+            config: &config,
+            staging: &staging,
+            folder: &model_folder,
+            weights: &files,
+            report: &report,
         };
-        write_json(&staging, &place(CONFIG), &Value::Object(aligned(config, &changes)))?;
-        self.write_adapters(&staging, &model_folder)?;
-        self.write_companions(&staging, cancelled)?;
-        let left_out = left_out(&source, &base, &copied)?;
-        self.write_statements(&staging, Form::Standalone, &model_folder, Some(&report))?;
-        base.unchanged()?;
-        self.finish(
-            staging,
-            Form::Standalone,
-            &mut checksums,
-            Some(report),
-            left_out,
+        let (weights, mut beside) = weights::write(
+            &plan,
+            &files,
+            &staging,
+            &model_folder,
+            |stop| beside.write(stop),
             cancelled,
             observer,
-        )
+        )?;
+        base.unchanged()?;
+        beside.checksums.extend(weights);
+        self.finish(staging, Form::Standalone, Some(report), beside, cancelled, observer)
     }
 
     /// Writes the adapter alone, with the tokenizer and the card, marked as not standalone: PEFT loads
@@ -252,8 +244,8 @@ impl<'a> ArtifactWriter<'a> {
         self.write_tokenizer(&staging, "", cancelled)?;
         self.write_companions(&staging, cancelled)?;
         self.write_statements(&staging, Form::Adapter, "", None)?;
-        let mut checksums = Checksums::default();
-        self.finish(staging, Form::Adapter, &mut checksums, None, Vec::new(), cancelled, observer)
+        let nothing = WrittenBeside::default();
+        self.finish(staging, Form::Adapter, None, nothing, cancelled, observer)
     }
 
     /// Where the model stands in the folder: nothing, or the name of a folder and `/`.
@@ -329,26 +321,25 @@ impl<'a> ArtifactWriter<'a> {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that is known when the work ends")]
     fn finish(
         &self,
         staging: Staging,
         form: Form,
-        checksums: &mut Checksums,
         merge: Option<MergeReport>,
-        left_out: Vec<String>,
+        beside: WrittenBeside,
         cancelled: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Written> {
+        let WrittenBeside { mut checksums, tokenizer, left_out } = beside;
         checksums.add_folder(staging.path(), cancelled)?;
         staging.write(Checksums::FILE, checksums.to_string().as_bytes())?;
         let bytes = size_of_all(staging.path())?;
-        verify_staged(staging.path(), cancelled, observer)?;
+        verify_staged(staging.path(), tokenizer, cancelled, observer)?;
         check_cancelled(cancelled)?;
         let path = staging.publish()?;
         observer.on_event(&ArtifactEvent::Published { path: path.clone() });
         let tokenizer = checksums.iter().any(|(file, _)| file.ends_with("tokenizer.json"));
-        Ok(Written { path, form, checksums: checksums.clone(), bytes, merge, tokenizer, left_out })
+        Ok(Written { path, form, checksums, bytes, merge, tokenizer, left_out })
     }
 }
 
@@ -365,50 +356,6 @@ pub(crate) fn object(path: &Path, bytes: &[u8]) -> Result<serde_json::Map<String
 
 fn write_json(staging: &Staging, file: &str, value: &Value) -> Result<()> {
     staging.write(file, &pretty_for(&staging.path().join(file), value)?)
-}
-
-/// Copies what belongs to the model beside weights, configuration and tokenizer.
-fn copy_beside(
-    source: &SourceFolder,
-    staging: &Staging,
-    folder: &str,
-    has_code: bool,
-    cancelled: &AtomicBool,
-) -> Result<BTreeSet<String>> {
-    let mut copied = BTreeSet::new();
-    for name in file_names(source.path())? {
-        if name == GENERATION_CONFIG || is_copied(&name, has_code) {
-            source.copy(&name, &staging.file(&format!("{folder}{name}"))?, cancelled)?;
-            copied.insert(name);
-        }
-    }
-    Ok(copied)
-}
-
-/// What of the parent's folder is neither copied nor read.
-fn left_out(
-    source: &SourceFolder,
-    base: &Checkpoint,
-    copied: &BTreeSet<String>,
-) -> Result<Vec<String>> {
-    let suite = TokenizerSuite::of(source)?;
-    let weights: BTreeSet<_> =
-        base.files().iter().map(|file| file.path()).chain(base.index()).collect();
-    let names = fs::read_dir(source.path()).map_err(ArtifactError::io(source.path()))?;
-    let mut left_out = Vec::new();
-    for entry in names {
-        let entry = entry.map_err(ArtifactError::io(source.path()))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_used = name == CONFIG
-            || copied.contains(&name)
-            || suite.files.iter().any(|file| file.split('/').next() == Some(name.as_str()))
-            || weights.contains(entry.path().as_path());
-        if !is_used {
-            left_out.push(name);
-        }
-    }
-    left_out.sort_unstable();
-    Ok(left_out)
 }
 
 /// Files in a folder, and links to files, sorted; names that are not UTF-8 belong to no model.

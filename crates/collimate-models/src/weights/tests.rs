@@ -1,4 +1,4 @@
-use super::testing::{Model, checkpoint, index, safetensors, state_dict};
+use super::testing::{Model, checkpoint, index, safetensors};
 use super::*;
 
 fn named(problems: &[Problem]) -> Vec<(&str, &str)> {
@@ -273,9 +273,8 @@ fn shards_of_two_models_are_told_apart() {
 
 #[test]
 fn pickles_come_after_safetensors_and_before_shards_without_index() {
-    let pickle = checkpoint(&state_dict(&[("w", "HalfStorage", "0", [2, 3])], b""));
     let model = Model::new()
-        .with("pytorch_model.bin", pickle)
+        .with("pytorch_model.bin", checkpoint("w", 6))
         .with("model-00001-of-00001.safetensors", safetensors(&[("a", 1)]));
     let (weights, problems) = model.inspect();
     assert_eq!(weights.map(|w| (w.format, w.parameters)), Some((WeightFormat::Pickle, 6)));
@@ -285,11 +284,11 @@ fn pickles_come_after_safetensors_and_before_shards_without_index() {
 
 #[test]
 fn pickled_shards_are_compared_with_their_index() {
-    let pickle = |name| checkpoint(&state_dict(&[(name, "FloatStorage", "0", [2, 2])], b""));
-    let model = Model::new().with("1.bin", pickle("a")).with("2.bin", pickle("b")).with(
-        "pytorch_model.bin.index.json",
-        index("{}", &[("a", "1.bin"), ("b", "2.bin"), ("c", "2.bin")]),
-    );
+    let placed = [("a", "1.bin"), ("b", "2.bin"), ("c", "2.bin")];
+    let model = Model::new()
+        .with("1.bin", checkpoint("a", 4))
+        .with("2.bin", checkpoint("b", 4))
+        .with("pytorch_model.bin.index.json", index("{}", &placed));
     let (weights, problems) = model.inspect();
     assert_eq!(weights.map(|w| (w.tensors, w.parameters, w.bytes)), Some((2, 8, 32)));
     assert_eq!(
@@ -307,8 +306,7 @@ fn an_adapter_has_one_file() {
     };
     let model = Model::new().with("model.safetensors", safetensors(&[("w", 9)]));
     assert_eq!(look(&model), (None, Vec::new()));
-    let pickle = checkpoint(&state_dict(&[("w", "FloatStorage", "0", [2, 1])], b""));
-    let model = model.with("adapter_model.bin", pickle);
+    let model = model.with("adapter_model.bin", checkpoint("w", 2));
     assert_eq!(look(&model).0, Some((WeightFormat::Pickle, 2)));
     let model = model.with("adapter_model.safetensors", safetensors(&[("w", 4)]));
     assert_eq!(look(&model), (Some((WeightFormat::Safetensors, 4)), Vec::new()));

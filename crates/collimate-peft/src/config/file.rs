@@ -1,14 +1,10 @@
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::{LoraConfig, fields, json};
+use crate::disk::{read_small, write_whole};
 use crate::error::{PeftError, Result};
-
-/// Most bytes of a configuration.
-const MAX_BYTES: u64 = 4 << 20;
 
 impl LoraConfig {
     /// Reads an `adapter_config.json`.
@@ -19,17 +15,7 @@ impl LoraConfig {
     /// [`LoraConfig::parse`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let failed = |source| PeftError::Io { path: path.to_owned(), source };
-        // What is not a regular file is never opened: a pipe would block.
-        if !fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(PeftError::NotAFile { path: path.to_owned() });
-        }
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(failed)?;
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(PeftError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
-        }
+        let bytes = read_small(path)?;
         let text = String::from_utf8(bytes).map_err(|error| PeftError::NotUtf8 {
             path: path.to_owned(),
             position: error.utf8_error().valid_up_to(),
@@ -78,26 +64,5 @@ impl LoraConfig {
         let path = path.as_ref();
         let text = self.to_json()?;
         write_whole(path, text.as_bytes())
-            .map_err(|source| PeftError::Io { path: path.to_owned(), source })
     }
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".collimate-").suffix(".partial");
-    // Like any other new file; the default for temporary ones is to hide them from others.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    // The new name is only safe once the folder is.
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
 }

@@ -9,6 +9,7 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use super::ExtractError;
 use crate::adapter::is_float;
 use crate::modules::{ModuleTree, is_buffer};
+use crate::names::ModelNames;
 
 type Result<T> = std::result::Result<T, ExtractError>;
 
@@ -106,16 +107,13 @@ impl Pair<'_> {
     }
 }
 
-/// The parameters of a checkpoint by their names in the model, which may have one component more
-/// than in the files. A tied head is there as well.
+/// The parameters of a checkpoint by their names in the model. A tied head is there as well.
 fn in_the_model<'a>(
     checkpoint: &'a Checkpoint,
     tree: &ModuleTree,
     in_tuned: bool,
 ) -> Result<BTreeMap<String, Tensor<'a>>> {
-    let is_there = |name: &str| name.rsplit_once('.').is_some_and(|(m, _)| tree.get(m).is_some());
-    let roots: Vec<&str> =
-        tree.iter().map(|(name, _)| name).filter(|name| !name.contains('.')).collect();
+    let names = ModelNames::of(tree);
     let mut tensors = BTreeMap::new();
     for tensor in checkpoint.tensors() {
         let name = tensor.name();
@@ -123,9 +121,8 @@ fn in_the_model<'a>(
         if is_buffer(parameter, tensor.shape()) {
             continue;
         }
-        let mut longer = roots.iter().map(|root| format!("{root}.{name}"));
-        let longer = longer.find(|longer| is_there(longer)).filter(|_| !is_there(name));
-        let name = longer.unwrap_or_else(|| name.to_owned());
+        // Whether it is the only one of this name is checked below.
+        let name = names.name(name, |_| true);
         if tensors.insert(name.clone(), tensor).is_some() {
             return Err(ExtractError::Twice { tensor: name, in_tuned });
         }

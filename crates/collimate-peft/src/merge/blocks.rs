@@ -103,7 +103,8 @@ impl MergePlan<'_> {
         Ok(self.report())
     }
 
-    fn report(&self) -> MergeReport {
+    /// What the merge does: all of it is known before.
+    pub fn report(&self) -> MergeReport {
         let count = |change| self.outputs.iter().filter(|o| o.change() == change).count() as u64;
         MergeReport {
             tensors: self.outputs.len() as u64,

@@ -10,7 +10,8 @@ use crate::adapter::{Adapter, AdapterKey, AdapterPart, AdapterTensor, is_float, 
 use crate::config::InitLoraWeights;
 use crate::coverage::Coverage;
 use crate::error::Result;
-use crate::modules::{ModuleTree, is_buffer};
+use crate::modules::{ModuleKind, ModuleTree, is_buffer};
+use crate::names::ModelNames;
 use crate::targets::{Target, Targets, Unmatched};
 
 /// A merge that was checked: what it writes, and how.
@@ -47,8 +48,8 @@ impl MergePlan<'_> {
     /// of the model's configuration must become false, else the head is overwritten when the model
     /// is loaded.
     ///
-    /// Where the base model's files hold both, though its configuration ties them, ask
-    /// [`MergePlan::change`] of both.
+    /// Files may hold the shared weights twice, as PyTorch checkpoints do: a head that has the
+    /// embedding's weights in them, byte for byte, shares them.
     pub fn untied(&self) -> bool {
         self.untied
     }
@@ -73,8 +74,7 @@ pub(super) fn plan<'a>(merge: &Merge<'a>) -> Result<MergePlan<'a>> {
     for &(adapter, weight) in &merge.adapters {
         planner.add(adapter, weight)?;
     }
-    planner.untie()?;
-    let untied = !planner.heads.is_empty();
+    let untied = planner.untie()?;
     let outputs = planner.outputs(merge.dtype)?;
     let mut layout = Layout::new().with_metadata("format", "pt");
     for output in &outputs {
@@ -87,16 +87,10 @@ pub(super) fn plan<'a>(merge: &Merge<'a>) -> Result<MergePlan<'a>> {
 
 /// The tensors of a checkpoint in the order of its files, with their names in the model.
 fn in_the_model<'a>(base: &'a Checkpoint, tree: &ModuleTree) -> Vec<(String, Tensor<'a>)> {
-    let is_there = |name: &str| name.rsplit_once('.').is_some_and(|(m, _)| tree.get(m).is_some());
-    let roots: Vec<&str> =
-        tree.iter().map(|(name, _)| name).filter(|name| !name.contains('.')).collect();
-    let name = |name: &str| {
-        let mut longer = roots.iter().map(|root| format!("{root}.{name}"));
-        // One that is there under its longer name as well keeps its own.
-        let found = longer.find(|longer| is_there(longer) && base.get(longer).is_none());
-        found.filter(|_| !is_there(name)).unwrap_or_else(|| name.to_owned())
-    };
-    base.tensors().map(|tensor| (name(tensor.name()), tensor)).collect()
+    let names = ModelNames::of(tree);
+    // One that is there under its longer name as well keeps its own.
+    let is_free = |name: &str| base.get(name).is_none();
+    base.tensors().map(|tensor| (names.name(tensor.name(), is_free), tensor)).collect()
 }
 
 struct Planner<'m, 'a> {
@@ -252,15 +246,10 @@ impl<'a> Planner<'_, 'a> {
     }
 
     /// Gives heads that share the embedding's weights their own where one of the two changes without
-    /// the other.
-    fn untie(&mut self) -> Result<()> {
-        let tied: Vec<_> = self
-            .tree
-            .iter()
-            .filter_map(|(head, _)| Some((head, self.tree.tied_to(head)?)))
-            .map(|(head, embedding)| [format!("{head}.weight"), format!("{embedding}.weight")])
-            .collect();
-        for [head, embedding] in tied {
+    /// the other, and says whether there are such.
+    fn untie(&mut self) -> Result<bool> {
+        let mut untied = false;
+        for (head, embedding) in self.shared()? {
             // What one of them was trained on, the other was trained on as well.
             for (from, to) in [(&head, &embedding), (&embedding, &head)] {
                 if let Some(whole) = self.whole.get(from).filter(|whole| whole.is_base).cloned() {
@@ -273,14 +262,39 @@ impl<'a> Planner<'_, 'a> {
             let values = |name| self.whole.get(name).map(|whole| &whole.tensor);
             let is_adapted =
                 [&head, &embedding].iter().any(|name| self.updates.contains_key(*name));
-            if !is_adapted && values(&head) == values(&embedding) {
-                self.whole.remove(&head);
-                continue;
+            let is_shared = !is_adapted && values(&head) == values(&embedding);
+            untied |= !is_shared;
+            match (self.base.contains_key(&head), is_shared) {
+                (true, _) => {}
+                (false, true) => {
+                    self.whole.remove(&head);
+                }
+                (false, false) => self.heads.push((head, self.base(&embedding)?)),
             }
-            let base = self.base(&embedding)?;
-            self.heads.push((head, base));
         }
-        Ok(())
+        Ok(untied)
+    }
+
+    /// The weights of heads, each with those of the embedding that it shares them with: where the
+    /// tree ties them, and where one of them changes of which the files hold the same.
+    fn shared(&self) -> Result<Vec<(String, String)>> {
+        let weight = |module: &str| format!("{module}.weight");
+        let tied = self.tree.iter().filter_map(|(head, _)| Some((head, self.tree.tied_to(head)?)));
+        let mut shared: Vec<_> =
+            tied.map(|(head, embedding)| (weight(head), weight(embedding))).collect();
+        let in_files = |name: String| Some((self.base.get(&name)?, name));
+        let Some((in_head, head)) = self.tree.head().map(weight).and_then(in_files) else {
+            return Ok(shared);
+        };
+        let changes =
+            |name: &String| self.updates.contains_key(name) || self.whole.contains_key(name);
+        let embeddings = self.tree.iter().filter(|(_, one)| one.kind == ModuleKind::Embedding);
+        for (in_embedding, embedding) in embeddings.filter_map(|(name, _)| in_files(weight(name))) {
+            if (changes(&head) || changes(&embedding)) && are_equal(in_head, in_embedding)? {
+                shared.push((head.clone(), embedding));
+            }
+        }
+        Ok(shared)
     }
 
     /// The tensors of the result.
@@ -323,4 +337,11 @@ impl<'a> Planner<'_, 'a> {
         }
         Ok(output)
     }
+}
+
+fn are_equal(a: &Tensor<'_>, b: &Tensor<'_>) -> std::result::Result<bool, MergeError> {
+    if a.dtype() != b.dtype() || a.shape() != b.shape() {
+        return Ok(false);
+    }
+    Ok(a.bytes().map_err(MergeError::Read)? == b.bytes().map_err(MergeError::Read)?)
 }

@@ -4,8 +4,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 /// Rows of W that are computed together.
 const ROWS: usize = 4;
-/// Columns of W that lie together in R: twice what the widest register that is used holds.
-const COLUMNS: usize = 16;
+/// Columns of W that lie together in R: twice what the widest register holds.
+const COLUMNS: usize = 32;
 
 /// L and R in the order in which they are read.
 #[derive(Debug, Default)]
@@ -103,6 +103,7 @@ fn product<S: Simd>(
     sums: &mut [[f32; COLUMNS]; ROWS],
 ) {
     let width = 2 * S::F32_LANES;
+    const { assert!(COLUMNS.is_multiple_of(2 * S::F32_LANES), "a register doesn't fit") };
     for part in 0..COLUMNS / width {
         let zero = simd.splat_f32s(0.0);
         let mut low = [zero; ROWS];
@@ -129,8 +130,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_kind_of_processor_gives_the_same_bits() {
+        let (rows, rank, columns) = (7, 16, 77);
+        let numbers =
+            |seed: usize| move |i: usize, j: usize| ((i * 37 + j * seed) as f32 * 0.7).sin();
+        let mut factors = Factors::default();
+        factors.set_left(rows, rank, numbers(11));
+        factors.set_right(rank, columns, numbers(13));
+        let added = |arch: Arch| {
+            let mut weights: Vec<f32> = (0..rows * columns).map(|at| (at as f32).cos()).collect();
+            arch.dispatch(Addition { factors: &factors, scale: 0.3, weights: &mut weights });
+            weights
+        };
+        assert_eq!(added(Arch::new()), added(Arch::Scalar));
+    }
+
+    #[test]
     fn products_are_added_whatever_the_sizes() {
-        for (rows, rank, columns) in [(1, 1, 1), (4, 2, 8), (5, 3, 9), (9, 16, 31), (3, 70, 8)] {
+        for (rows, rank, columns) in [(1, 1, 1), (4, 2, 8), (5, 3, 9), (9, 16, 31), (3, 70, 65)] {
             let left = |row: usize, k: usize| (row * 7 + k * 3) as f32 % 5.0 - 2.0;
             let right = |k: usize, column: usize| (k * 5 + column * 11) as f32 % 7.0 - 3.0;
             let mut factors = Factors::default();

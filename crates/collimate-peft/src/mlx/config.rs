@@ -1,13 +1,9 @@
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::{read_small, write_whole};
 use crate::error::{PeftError, Result};
-
-/// Most bytes of a configuration.
-const MAX_BYTES: u64 = 4 << 20;
 
 /// What mlx-lm reads of its `adapter_config.json`; the rest are settings of the training.
 #[derive(Debug, Deserialize, Serialize)]
@@ -34,18 +30,7 @@ pub(super) struct LoraParameters {
 
 impl MlxConfig {
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let failed = |source| PeftError::Io { path: path.to_owned(), source };
-        // What is not a regular file is never opened: a pipe would block.
-        if !fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(PeftError::NotAFile { path: path.to_owned() });
-        }
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(failed)?;
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(PeftError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
-        }
-        serde_json::from_slice(&bytes)
+        serde_json::from_slice(&read_small(path)?)
             .map_err(|source| PeftError::Json { path: path.to_owned(), source })
     }
 
@@ -55,21 +40,6 @@ impl MlxConfig {
         let mut text = serde_json::to_string_pretty(self)
             .map_err(|source| PeftError::Json { path: path.clone(), source })?;
         text.push('\n');
-        let written = (|| -> io::Result<()> {
-            let mut builder = tempfile::Builder::new();
-            builder.prefix(".collimate-").suffix(".partial");
-            // Like any other new file; the default for temporary ones is to hide them from others.
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-            let mut file = builder.tempfile_in(folder)?;
-            file.write_all(text.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            // The new name is only safe once the folder is.
-            #[cfg(unix)]
-            File::open(folder)?.sync_all()?;
-            Ok(())
-        })();
-        written.map_err(|source| PeftError::Io { path, source })
+        write_whole(&path, text.as_bytes())
     }
 }
