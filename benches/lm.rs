@@ -1,0 +1,113 @@
+//! How long models run on the CPU: the states of every layer pooled, a prompt's last logits, and token
+//! by token with the cache. `lm.py` does the same with transformers, on the same shapes.
+//!
+//! `cargo bench -p collimate-benches --bench lm -- [SHAPE...]` with shapes 15M, 110M, 0.5B
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a program for developers"
+)]
+
+use std::fs;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use burn::tensor::{DType, Device, Tensor};
+use collimate_lm::{Batch, Decoder, DecoderConfig, GenerationConfig, HiddenSource, Pooling};
+
+const ROUNDS: usize = 7;
+const SEQUENCE: usize = 256;
+const NEW_TOKENS: usize = 32;
+
+/// Name, configuration, rows of a batch.
+const SHAPES: [(&str, &str, usize); 3] = [
+    (
+        "15M",
+        r#"{"model_type": "llama", "hidden_size": 288, "intermediate_size": 768,
+        "num_hidden_layers": 6, "num_attention_heads": 6, "num_key_value_heads": 6,
+        "vocab_size": 32000, "tie_word_embeddings": false, "max_position_embeddings": 2048,
+        "rms_norm_eps": 1e-5, "hidden_act": "silu", "rope_theta": 10000.0}"#,
+        4,
+    ),
+    (
+        "110M",
+        r#"{"model_type": "llama", "hidden_size": 768, "intermediate_size": 2048,
+        "num_hidden_layers": 12, "num_attention_heads": 12, "num_key_value_heads": 12,
+        "vocab_size": 32000, "tie_word_embeddings": false, "max_position_embeddings": 2048,
+        "rms_norm_eps": 1e-5, "hidden_act": "silu", "rope_theta": 10000.0}"#,
+        4,
+    ),
+    (
+        "0.5B",
+        r#"{"model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864,
+        "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2,
+        "vocab_size": 151936, "tie_word_embeddings": true, "max_position_embeddings": 2048,
+        "rms_norm_eps": 1e-6, "hidden_act": "silu", "rope_theta": 1000000.0}"#,
+        2,
+    ),
+];
+
+fn main() {
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|name| !name.starts_with("--")).collect();
+    let device = Device::flex();
+    for (name, config, rows) in SHAPES {
+        if !wanted.is_empty() && !wanted.iter().any(|one| one == name) {
+            continue;
+        }
+        let config = DecoderConfig::from_json(config.as_bytes(), "config.json").unwrap();
+        let decoder = Decoder::random(&config, 0.02, 1, &device, DType::F32).unwrap();
+        let texts: Vec<Vec<u32>> = (0..rows)
+            .map(|row| (0..SEQUENCE).map(|at| ((row * 7919 + at * 31) % 32_000) as u32).collect())
+            .collect();
+        let batch = Batch::padded(&texts).unwrap();
+        let layers: Vec<_> = decoder.hidden_layers(HiddenSource::Residual).collect();
+        let hidden = median(|| {
+            read(decoder.pooled(&batch, &layers, HiddenSource::Residual, &Pooling::Mean).unwrap());
+        });
+        let prompt = Batch::padded(&texts[..1]).unwrap();
+        let prefill = median(|| read(decoder.logits_at(&prompt, &[(0, SEQUENCE - 1)]).unwrap()));
+        let settings = GenerationConfig::default().with_max_new_tokens(NEW_TOKENS);
+        let generator = settings.check().unwrap();
+        let decode = median(|| {
+            let nothing = |_: &[u32]| Ok(String::new());
+            let prompt: [&[u32]; 1] = [&texts[0]];
+            let (mut model, never) = (decoder.continuation(), AtomicBool::new(false));
+            generator.generate(&mut model, &prompt, &nothing, &never, &mut |_| {}).unwrap();
+        });
+        println!(
+            "{name}: hidden {:.1} ms ({rows}x{SEQUENCE}), prefill {:.1} ms (1x{SEQUENCE}), \
+             {:.1} ms a token; peak {:.0} MB",
+            hidden * 1e3,
+            prefill * 1e3,
+            (decode - prefill) * 1e3 / (NEW_TOKENS - 1) as f64,
+            peak()
+        );
+    }
+}
+
+fn read<const D: usize>(tensor: Tensor<D>) {
+    std::hint::black_box(tensor.into_data());
+}
+
+/// Seconds of one run, after one that doesn't count.
+fn median(mut run: impl FnMut()) -> f64 {
+    run();
+    let mut seconds: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds[ROUNDS / 2]
+}
+
+/// Most memory so far, in megabytes; only Linux tells.
+fn peak() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    number.unwrap_or(f64::NAN) / 1e3
+}

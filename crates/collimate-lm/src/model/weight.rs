@@ -1,0 +1,35 @@
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::ops::linear;
+
+/// The weight of a projection, `[out, in]`: the place where a quantized one can stand.
+#[derive(Clone, Debug)]
+pub(crate) enum Weight {
+    /// All numbers, in the type of the activations.
+    Dense(Tensor<2>),
+}
+
+impl Weight {
+    /// `x · weightᵀ + bias`.
+    pub(crate) fn apply(&self, x: Tensor<3>, bias: Option<&Tensor<1>>) -> Tensor<3> {
+        match self {
+            Self::Dense(weight) => linear(x, weight, bias),
+        }
+    }
+
+    /// The rows of an embedding, `[ids, in]`.
+    pub(crate) fn select(&self, ids: &[u32], device: &Device) -> Tensor<2> {
+        let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+        let ids = Tensor::<1, Int>::from_data(TensorData::from(ids.as_slice()), device);
+        match self {
+            Self::Dense(weight) => weight.clone().select(0, ids),
+        }
+    }
+
+    /// `[out, in]`.
+    pub(crate) fn shape(&self) -> [usize; 2] {
+        match self {
+            Self::Dense(weight) => weight.dims(),
+        }
+    }
+}

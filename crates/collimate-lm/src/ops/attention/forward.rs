@@ -1,0 +1,295 @@
+//! Attention that keeps no more scores than a tile (Dao et al., FlashAttention, 2022,
+//! arXiv:2205.14135), on the CPU.
+//!
+//! The numbers of a register belong to as many queries, so that nothing is ever summed across one;
+//! the queries of the heads that share keys lie side by side.
+
+use std::array;
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::{Visible, backward, few};
+use crate::config::AttentionConfig;
+use crate::ops::cpu::{
+    self, COLUMNS, CpuOp, Head, ROWS, Rows, by_columns, by_rows, exp, rows_of, tanh, tensor,
+};
+
+/// Keys of a tile.
+const KEYS: usize = 64;
+
+/// Attention on the CPU; none if a tensor is elsewhere, or the heads don't fit the tiles.
+pub(super) fn on_cpu(
+    inputs: [&Tensor<3>; 3],
+    visible: Visible<'_>,
+    config: &AttentionConfig,
+) -> Option<Tensor<3>> {
+    if !config.head_dim.is_multiple_of(ROWS) {
+        return None;
+    }
+    let [batch, sequence, _] = inputs[0].dims();
+    let [_, keys, _] = inputs[1].dims();
+    let ranges = (0..batch * sequence)
+        .map(|at| {
+            let range = visible.range(at / sequence, at % sequence, sequence);
+            range.start.min(keys) as u32..range.end.min(keys) as u32
+        })
+        .collect();
+    let op = Attention { config: *config, ranges };
+    cpu::apply(op, inputs.map(cpu::input))
+}
+
+/// The operator: queries, keys, values.
+#[derive(Clone, Debug)]
+pub(super) struct Attention {
+    pub(super) config: AttentionConfig,
+    /// The keys that each query sees.
+    pub(super) ranges: Vec<Range<u32>>,
+}
+
+/// What backward needs.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    pub(super) q: FlexTensor,
+    pub(super) k: FlexTensor,
+    pub(super) v: FlexTensor,
+    pub(super) y: FlexTensor,
+    /// The logarithm of the sum of the exponentials of the scores, `[batch, sequence, heads]`;
+    /// infinite for a query that sees nothing.
+    pub(super) log_sums: Vec<f32>,
+}
+
+impl CpuOp<3> for Attention {
+    type Saved = Saved;
+
+    fn forward(&self, inputs: [FlexTensor; 3], tracked: [bool; 3]) -> (FlexTensor, Option<Saved>) {
+        let [q, k, v] = inputs.map(rows_of);
+        let (queries, keys, values) = (Rows::new(&q), Rows::new(&k), Rows::new(&v));
+        let Rows { batch, sequence, width, .. } = queries;
+        let heads = self.config.num_attention_heads;
+        let kept = tracked.contains(&true);
+        let mut y = vec![0.0; batch * sequence * width];
+        let mut log_sums = vec![f32::INFINITY; if kept { batch * sequence * heads } else { 0 }];
+        if !kept && sequence * self.group() <= few::MOST {
+            few::attention(self, [queries, keys, values], &mut y);
+        } else {
+            self.by_tiles([queries, keys, values], &mut y, &mut log_sums);
+        }
+        let y = tensor(y, [batch, sequence, width]);
+        let saved = kept.then(|| Saved { q, k, v, y: y.clone(), log_sums });
+        (y, saved)
+    }
+
+    fn backward(&self, saved: Saved, grad: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        backward::gradients(self, &saved, grad).map(Some)
+    }
+}
+
+impl Attention {
+    /// Heads of queries for each head of keys.
+    pub(super) fn group(&self) -> usize {
+        self.config.num_attention_heads / self.config.num_key_value_heads
+    }
+
+    fn by_tiles(
+        &self,
+        [queries, keys, values]: [Rows<'_>; 3],
+        y: &mut [f32],
+        log_sums: &mut [f32],
+    ) {
+        let AttentionConfig { head_dim, num_attention_heads, num_key_value_heads, .. } =
+            self.config;
+        let of = [queries.sequence, num_attention_heads, self.group()];
+        let ys = pieces(y, of, head_dim);
+        let mut log_sums = pieces(log_sums, of, 1).into_iter();
+        let mut blocks = Vec::new();
+        for (at, ys) in ys.into_iter().enumerate() {
+            let (row, head) = (at / num_key_value_heads, at % num_key_value_heads);
+            let mut log_sums = log_sums.next().unwrap_or_default().into_iter();
+            let mut ys = ys.into_iter();
+            for first in (0..ys.len()).step_by(COLUMNS) {
+                blocks.push(Block {
+                    op: self,
+                    queries,
+                    keys: keys.head(row, head * head_dim, head_dim),
+                    values: values.head(row, head * head_dim, head_dim),
+                    row,
+                    head,
+                    first,
+                    y: ys.by_ref().take(COLUMNS).collect(),
+                    log_sums: log_sums.by_ref().take(COLUMNS).collect(),
+                });
+            }
+        }
+        let arch = Arch::new();
+        // The last see most keys.
+        blocks.into_par_iter().rev().for_each(|block| arch.dispatch(block));
+    }
+}
+
+/// Divides `[batch, sequence, heads, width]` by row and group of heads; each gets the pieces of its
+/// queries, and of each query those of its heads.
+pub(super) fn pieces(
+    numbers: &mut [f32],
+    [sequence, heads, group]: [usize; 3],
+    width: usize,
+) -> Vec<Vec<&mut [f32]>> {
+    let rows = numbers.len() / (sequence * heads * width).max(1);
+    let groups = heads / group;
+    let mut pieces: Vec<_> =
+        (0..rows * groups).map(|_| Vec::with_capacity(sequence * group)).collect();
+    for (at, piece) in numbers.chunks_mut(group * width).enumerate() {
+        let (row, head) = (at / (sequence * groups), at % groups);
+        pieces[row * groups + head].extend(piece.chunks_mut(width));
+    }
+    pieces
+}
+
+/// A few queries of the heads that share keys.
+struct Block<'a, 'b> {
+    op: &'a Attention,
+    queries: Rows<'a>,
+    keys: Head<'a>,
+    values: Head<'a>,
+    row: usize,
+    /// Of the keys.
+    head: usize,
+    /// The first of the queries, counted head by head.
+    first: usize,
+    y: Vec<&'b mut [f32]>,
+    /// Empty if nothing asks for them.
+    log_sums: Vec<&'b mut [f32]>,
+}
+
+/// A number of each query.
+type Lanes = [f32; COLUMNS];
+
+impl WithSimd for Block<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { op, queries, keys, values, row, head, first, mut y, mut log_sums } = self;
+        let width = op.config.head_dim;
+        let group = op.group();
+        let mut turned: Vec<Lanes> = vec![[0.0; COLUMNS]; width];
+        let mut ranges = [[0; COLUMNS]; 2];
+        for lane in 0..y.len() {
+            let at = row * queries.sequence + (first + lane) / group;
+            let column = (head * group + (first + lane) % group) * width;
+            let query = &queries.row(at)[column..][..width];
+            for (turned, query) in turned.iter_mut().zip(query) {
+                turned[lane] = query * op.config.scale as f32;
+            }
+            ranges[0][lane] = op.ranges[at].start;
+            ranges[1][lane] = op.ranges[at].end;
+        }
+        let seen = Seen::new(ranges, y.len());
+        let mut sums: Vec<Lanes> = vec![[0.0; COLUMNS]; width];
+        let mut most = [f32::NEG_INFINITY; COLUMNS];
+        let mut total = [0.0; COLUMNS];
+        let mut scores = [[0.0; COLUMNS]; KEYS];
+        for begin in seen.any.clone().step_by(KEYS) {
+            let count = KEYS.min(seen.any.end - begin);
+            for (at, tile) in (begin..begin + count).step_by(ROWS).zip(scores.as_chunks_mut().0) {
+                let left = array::from_fn(|row| keys.row((at + row).min(seen.any.end - 1)));
+                *tile = by_rows(simd, left, &turned);
+            }
+            let scores = &mut scores[..count];
+            if let Some(cap) = op.config.softcap {
+                let cap = cap as f32;
+                for score in scores.as_flattened_mut() {
+                    *score = cap * tanh(*score / cap);
+                }
+            }
+            seen.hide(begin, scores);
+            let scale = exponentials(scores, &mut most, &mut total);
+            for (column, sums) in (0..width).step_by(ROWS).zip(sums.as_chunks_mut::<ROWS>().0) {
+                let left = values.from(begin, column);
+                let tile = by_columns(simd, left, values.stride, scores);
+                for (sums, tile) in sums.iter_mut().zip(&tile) {
+                    for lane in 0..COLUMNS {
+                        sums[lane] = sums[lane] * scale[lane] + tile[lane];
+                    }
+                }
+            }
+        }
+        for (lane, y) in y.iter_mut().enumerate() {
+            let scale = if total[lane] == 0.0 { 0.0 } else { 1.0 / total[lane] };
+            for (y, sums) in y.iter_mut().zip(&sums) {
+                *y = sums[lane] * scale;
+            }
+        }
+        for (lane, log_sum) in log_sums.iter_mut().enumerate() {
+            if total[lane] != 0.0 {
+                log_sum.fill(most[lane] + total[lane].ln());
+            }
+        }
+    }
+}
+
+/// Turns scores into exponentials relative to the largest so far, adds them to `total`, and gives by
+/// how much what was summed before is now to be multiplied.
+#[inline(always)]
+fn exponentials(scores: &mut [Lanes], most: &mut Lanes, total: &mut Lanes) -> Lanes {
+    let before = *most;
+    for scores in scores.iter() {
+        for lane in 0..COLUMNS {
+            most[lane] = if scores[lane] > most[lane] { scores[lane] } else { most[lane] };
+        }
+    }
+    // Of a query that has seen nothing yet, all are zero.
+    let relative = most.map(|most| if most == f32::NEG_INFINITY { 0.0 } else { most });
+    let mut scale = [0.0; COLUMNS];
+    for lane in 0..COLUMNS {
+        scale[lane] = exp(before[lane] - relative[lane]);
+        total[lane] *= scale[lane];
+    }
+    for scores in scores.iter_mut() {
+        for lane in 0..COLUMNS {
+            scores[lane] = exp(scores[lane] - relative[lane]);
+            total[lane] += scores[lane];
+        }
+    }
+    scale
+}
+
+/// What a few queries see.
+struct Seen {
+    /// The first key of each, and the one behind the last.
+    ranges: [[u32; COLUMNS]; 2],
+    /// The keys that any of them sees.
+    any: Range<usize>,
+    /// The keys that all of them see.
+    all: Range<usize>,
+}
+
+impl Seen {
+    fn new(ranges: [[u32; COLUMNS]; 2], lanes: usize) -> Self {
+        let each = || ranges[0].into_iter().zip(ranges[1]).take(lanes);
+        let some = || each().filter(|(first, end)| first < end);
+        let any = some().map(|(first, _)| first as usize).min().unwrap_or(0)
+            ..some().map(|(_, end)| end as usize).max().unwrap_or(0);
+        let all = each().map(|(first, _)| first as usize).max().unwrap_or(0)
+            ..each().map(|(_, end)| end as usize).min().unwrap_or(0);
+        Self { ranges, any, all }
+    }
+
+    /// Hides what a query does not see of the keys from `begin` on.
+    #[inline(always)]
+    fn hide(&self, begin: usize, scores: &mut [Lanes]) {
+        if self.all.start <= begin && begin + scores.len() <= self.all.end {
+            return;
+        }
+        for (key, scores) in (begin as u32..).zip(scores) {
+            let ranges = self.ranges[0].iter().zip(&self.ranges[1]);
+            for (score, (first, end)) in scores.iter_mut().zip(ranges) {
+                let hidden = (key < *first) | (key >= *end);
+                *score = if hidden { f32::NEG_INFINITY } else { *score };
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+use std::array;
+
+use burn::tensor::{DType, TensorData};
+use burn_flex::FlexTensor;
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// Numbers of one task: enough to be worth a thread, few enough for the nearest caches.
+const BLOCK: usize = 1 << 13;
+
+/// The rows of a tensor `[batch, sequence, width]`, wherever they lie; of fewer dimensions, the first
+/// are 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    data: &'a [f32],
+    pub(crate) batch: usize,
+    pub(crate) sequence: usize,
+    pub(crate) width: usize,
+    strides: [usize; 2],
+}
+
+/// The tensor itself if the numbers of each of its rows lie side by side, else a copy that is so.
+pub(crate) fn rows_of(tensor: FlexTensor) -> FlexTensor {
+    let layout = tensor.layout();
+    let sides = layout.shape().last().is_none_or(|&width| width <= 1)
+        || layout.strides().last().is_none_or(|&stride| stride == 1);
+    if sides && layout.strides().iter().all(|&stride| stride >= 0) {
+        return tensor;
+    }
+    tensor.to_contiguous()
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of a tensor of [`rows_of`] that has at most three dimensions.
+    pub(crate) fn new(tensor: &'a FlexTensor) -> Self {
+        let layout = tensor.layout();
+        let (shape, strides) = (layout.shape(), layout.strides());
+        let missing = 3 - shape.len().min(3);
+        let dimension = |at: usize| at.checked_sub(missing);
+        let size = |at| dimension(at).map_or(1, |at| shape[at]);
+        let stride = |at| dimension(at).map_or(0, |at| strides[at].unsigned_abs());
+        Self {
+            data: &tensor.storage::<f32>()[layout.start_offset()..],
+            batch: size(0),
+            sequence: size(1),
+            width: size(2),
+            strides: array::from_fn(stride),
+        }
+    }
+
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.batch * self.sequence
+    }
+
+    /// Row `at` of them all.
+    #[inline(always)]
+    pub(crate) fn row(&self, at: usize) -> &'a [f32] {
+        let begin = at / self.sequence * self.strides[0] + at % self.sequence * self.strides[1];
+        &self.data[begin..][..self.width]
+    }
+
+    /// Numbers `column..column + width` of the rows of one of the batch.
+    pub(crate) fn head(&self, batch: usize, column: usize, width: usize) -> Head<'a> {
+        Head {
+            data: &self.data[(batch * self.strides[0] + column).min(self.data.len())..],
+            stride: self.strides[1],
+            width,
+        }
+    }
+}
+
+/// The part of the rows of one of the batch that belongs to a head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    data: &'a [f32],
+    pub(crate) stride: usize,
+    width: usize,
+}
+
+impl<'a> Head<'a> {
+    #[inline(always)]
+    pub(crate) fn row(&self, at: usize) -> &'a [f32] {
+        &self.data[at * self.stride..][..self.width]
+    }
+
+    /// Everything from a number of a row on.
+    #[inline(always)]
+    pub(crate) fn from(&self, row: usize, column: usize) -> &'a [f32] {
+        &self.data[row * self.stride + column..]
+    }
+}
+
+/// A tensor `shape` of these numbers.
+pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    debug_assert_eq!(DType::F32.size(), 4);
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// Runs `work` on blocks of rows of `out`, in parallel; it gets the number of the first.
+pub(crate) fn each_block(
+    out: &mut [f32],
+    width: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync + Send,
+) {
+    let rows = rows_of_block(width);
+    let arch = Arch::new();
+    let run = |(at, block): (usize, &mut [f32])| {
+        arch.dispatch(
+            #[inline(always)]
+            || work(at * rows, block),
+        );
+    };
+    if out.len() <= rows * width {
+        return run((0, out));
+    }
+    out.par_chunks_mut(rows * width).enumerate().for_each(run);
+}
+
+/// The sum over blocks of `rows` rows of what `work` adds up; the order of the sum depends on nothing
+/// but the number of rows and their width.
+pub(crate) fn sum_of_blocks(
+    rows: usize,
+    width: usize,
+    sums: usize,
+    work: impl Fn(std::ops::Range<usize>, &mut [f32]) + Sync + Send,
+) -> Vec<f32> {
+    // Blocks that are not so small that the sums themselves are the work.
+    let block = 8 * rows_of_block(width);
+    let arch = Arch::new();
+    let part = |at: usize| {
+        let mut part = vec![0.0; sums];
+        arch.dispatch(
+            #[inline(always)]
+            || work(at * block..((at + 1) * block).min(rows), &mut part),
+        );
+        part
+    };
+    let parts: Vec<_> = (0..rows.div_ceil(block)).into_par_iter().map(part).collect();
+    let mut sum = vec![0.0; sums];
+    for part in parts {
+        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+    sum
+}
+
+/// The sum of all rows.
+pub(crate) fn sum_of_rows(x: Rows<'_>) -> FlexTensor {
+    let sums = sum_of_blocks(
+        x.len(),
+        x.width,
+        x.width,
+        #[inline(always)]
+        |rows, sums| {
+            for at in rows {
+                sums.iter_mut().zip(x.row(at)).for_each(|(sum, x)| *sum += x);
+            }
+        },
+    );
+    tensor(sums, [x.width])
+}
+
+/// The sum of what `term` makes of each two numbers, in as many partial sums as registers hold.
+#[inline(always)]
+pub(crate) fn lane_sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    const LANES: usize = 64;
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += term(a[lane], b[lane]);
+        }
+    }
+    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *sum += term(*a, *b);
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            sums[lane] += sums[lane + half];
+        }
+        half /= 2;
+    }
+    sums[0]
+}
+
+fn rows_of_block(width: usize) -> usize {
+    (BLOCK / width.max(1)).max(1)
+}

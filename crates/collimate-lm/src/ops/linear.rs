@@ -1,0 +1,237 @@
+use burn::tensor::Tensor;
+
+/// `x · weightᵀ + bias`: `x` `[batch, sequence, in]`, `weight` `[out, in]`, `bias` `[out]`.
+pub(crate) fn linear(x: Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if let Some(y) = cpu::linear(&x, weight, bias) {
+        return y;
+    }
+    composed(x, weight, bias)
+}
+
+fn composed(x: Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tensor<3> {
+    let [batch, sequence, width] = x.dims();
+    let rows = x.reshape([batch * sequence, width]);
+    let y = rows.matmul(weight.clone().transpose());
+    let y = match bias {
+        Some(bias) => y + bias.clone().unsqueeze(),
+        None => y,
+    };
+    let [_, out] = y.dims();
+    y.reshape([batch, sequence, out])
+}
+
+#[cfg(feature = "flex")]
+mod cpu {
+    use burn::backend::Flex;
+    use burn::backend::ops::FloatTensorOps;
+    use burn::tensor::{Shape, Tensor};
+    use burn_flex::{FlexTensor, Layout};
+
+    use crate::ops::cpu::{self, CpuOp, Rows, each_block, rows_of, sum_of_rows, vector_product};
+
+    /// Rows that are multiplied without making panels of the weight first.
+    const FEW: usize = 8;
+
+    /// `x · weightᵀ + bias` on the CPU; none if a tensor is elsewhere.
+    pub(super) fn linear(
+        x: &Tensor<3>,
+        weight: &Tensor<2>,
+        bias: Option<&Tensor<1>>,
+    ) -> Option<Tensor<3>> {
+        let [x, weight] = [cpu::input(x), cpu::input(weight)];
+        match bias {
+            Some(bias) => cpu::apply(Linear, [x, weight, cpu::input(bias)]),
+            None => cpu::apply(Linear, [x, weight]),
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    struct Linear;
+
+    /// What backward needs: the input if the gradient of the weight is wanted, and the reverse.
+    #[derive(Clone, Debug)]
+    struct Saved {
+        x: Option<FlexTensor>,
+        weight: Option<FlexTensor>,
+    }
+
+    impl CpuOp<2> for Linear {
+        type Saved = Saved;
+
+        fn forward(
+            &self,
+            [x, weight]: [FlexTensor; 2],
+            tracked: [bool; 2],
+        ) -> (FlexTensor, Option<Saved>) {
+            let y = product(x.clone(), &weight);
+            (y, keep(x, weight, tracked))
+        }
+
+        fn backward(
+            &self,
+            Saved { x, weight }: Saved,
+            grad: FlexTensor,
+            _: [bool; 2],
+        ) -> [Option<FlexTensor>; 2] {
+            let shape = grad.layout().shape().clone();
+            let flat = matrix(grad);
+            let dx = weight.map(|weight| {
+                let dx = Flex::float_matmul(flat.clone(), weight);
+                let width = dx.layout().shape()[1];
+                shaped(dx, [shape[0], shape[1], width])
+            });
+            let dw = x.map(|x| Flex::float_matmul(flat.transpose(0, 1), matrix(x)));
+            [dx, dw]
+        }
+    }
+
+    impl CpuOp<3> for Linear {
+        type Saved = Saved;
+
+        fn forward(
+            &self,
+            [x, weight, bias]: [FlexTensor; 3],
+            [of_x, of_weight, of_bias]: [bool; 3],
+        ) -> (FlexTensor, Option<Saved>) {
+            let mut y = product(x.clone(), &weight);
+            let bias = rows_of(bias);
+            let bias = Rows::new(&bias).row(0);
+            each_block(
+                y.storage_mut(),
+                bias.len(),
+                #[inline(always)]
+                |_, block| {
+                    for y in block.chunks_mut(bias.len()) {
+                        y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+                    }
+                },
+            );
+            let saved = keep(x, weight, [of_x, of_weight]);
+            (y, saved.or(of_bias.then_some(Saved { x: None, weight: None })))
+        }
+
+        fn backward(
+            &self,
+            saved: Saved,
+            grad: FlexTensor,
+            [of_x, of_weight, of_bias]: [bool; 3],
+        ) -> [Option<FlexTensor>; 3] {
+            let grad = rows_of(grad);
+            let db = of_bias.then(|| sum_of_rows(Rows::new(&grad)));
+            let [dx, dw] = CpuOp::<2>::backward(self, saved, grad, [of_x, of_weight]);
+            [dx, dw, db]
+        }
+    }
+
+    fn keep(x: FlexTensor, weight: FlexTensor, [of_x, of_weight]: [bool; 2]) -> Option<Saved> {
+        (of_x || of_weight)
+            .then(|| Saved { x: of_weight.then_some(x), weight: of_x.then_some(weight) })
+    }
+
+    /// `x · weightᵀ`.
+    fn product(x: FlexTensor, weight: &FlexTensor) -> FlexTensor {
+        let [batch, sequence] = [x.layout().shape()[0], x.layout().shape()[1]];
+        let out = weight.layout().shape()[0];
+        if batch * sequence <= FEW && weight.layout().strides()[1] == 1 {
+            let x = rows_of(x);
+            return vector_product(Rows::new(&x), Rows::new(weight));
+        }
+        let y = Flex::float_matmul(matrix(x), weight.transpose(0, 1));
+        shaped(y, [batch, sequence, out])
+    }
+
+    /// `[batch, sequence, width]` as `[batch · sequence, width]`.
+    fn matrix(x: FlexTensor) -> FlexTensor {
+        let x = rows_of(x);
+        let (shape, strides) = (x.layout().shape(), x.layout().strides());
+        let (rows, width) = (shape[0] * shape[1], shape[2]);
+        let x = if shape[0] == 1 || strides[0] == shape[1] as isize * strides[1] {
+            let strides = vec![strides[1], strides[2]];
+            let layout =
+                Layout::new(Shape::from([rows, width]), strides, x.layout().start_offset());
+            return x.with_layout(layout);
+        } else {
+            x.to_contiguous()
+        };
+        shaped(x, [rows, width])
+    }
+
+    /// The numbers of a tensor that are all there is, in another shape.
+    fn shaped<const D: usize>(tensor: FlexTensor, shape: [usize; D]) -> FlexTensor {
+        tensor.with_layout(Layout::contiguous(Shape::from(shape)))
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use crate::ops::testing::{assert_alike, numbers, strided};
+
+    fn matrix(x: &Tensor<3>) -> Tensor<2> {
+        x.clone().squeeze_dim(0)
+    }
+
+    #[test]
+    fn products_are_those_of_burn() {
+        let rows = [[1, 1], [1, 2], [2, 1], [1, 3], [2, 4], [3, 3], [2, 70]];
+        for [batch, sequence] in rows {
+            for [width, out] in [[1, 1], [16, 8], [37, 129], [300, 200]] {
+                let shape = [batch, sequence, width];
+                for x in [numbers(shape, 1), strided(shape, 2)] {
+                    for weight in [numbers([1, out, width], 3), strided([1, out, width], 4)] {
+                        let note = format!("{shape:?} {out}");
+                        let bias = numbers([1, 1, out], 5);
+                        assert_alike(
+                            &[x.clone(), weight.clone()],
+                            |x| cpu::linear(&x[0], &matrix(&x[1]), None).unwrap(),
+                            |x| composed(x[0].clone(), &matrix(&x[1]), None),
+                            &note,
+                        );
+                        assert_alike(
+                            &[x.clone(), weight, bias],
+                            |x| {
+                                let bias = x[2].clone().reshape([-1]);
+                                cpu::linear(&x[0], &matrix(&x[1]), Some(&bias)).unwrap()
+                            },
+                            |x| {
+                                let bias = x[2].clone().reshape([-1]);
+                                composed(x[0].clone(), &matrix(&x[1]), Some(&bias))
+                            },
+                            &note,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_weight_may_lie_the_other_way_round() {
+        for sequence in [2, 20] {
+            assert_alike(
+                &[numbers([1, sequence, 40], 1), numbers([1, 40, 30], 2)],
+                |x| cpu::linear(&x[0], &matrix(&x[1]).transpose(), None).unwrap(),
+                |x| composed(x[0].clone(), &matrix(&x[1]).transpose(), None),
+                "turned",
+            );
+        }
+    }
+
+    #[cfg(feature = "autodiff")]
+    #[test]
+    fn a_frozen_weight_is_a_constant() {
+        let weight = matrix(&numbers([1, 30, 40], 1));
+        for sequence in [2, 20] {
+            let x = Tensor::from_inner(numbers([1, sequence, 40], 2)).require_grad();
+            let y = linear(x.clone(), &weight, None);
+            let grads = y.sum().backward();
+            let found = x.grad(&grads).unwrap();
+            let expected: Tensor<2> = weight.clone().sum_dim(0).expand([sequence, 40]);
+            found.into_data().assert_approx_eq::<f32>(
+                &expected.unsqueeze::<3>().into_data(),
+                burn::tensor::Tolerance::absolute(1e-5),
+            );
+        }
+    }
+}

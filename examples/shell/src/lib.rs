@@ -1,0 +1,87 @@
+//! What the programs have in common: arguments, exit codes, Ctrl-C, and opening a model.
+
+#[cfg(feature = "model")]
+mod demonstration;
+#[cfg(feature = "model")]
+mod model;
+#[cfg(feature = "model")]
+mod texts;
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser;
+
+#[cfg(feature = "model")]
+pub use demonstration::Demonstration;
+#[cfg(feature = "model")]
+pub use model::{ModelArguments, Opened, rows_together};
+#[cfg(feature = "model")]
+pub use texts::{Text, read_texts};
+
+/// How a program ends.
+pub type Outcome = Result<(), Box<dyn Error>>;
+
+/// Parses the arguments and runs the program; Ctrl-C sets the flag that it gets.
+///
+/// Exits with 0 when done, with 2 for arguments and input that are wrong, with 1 for everything else:
+/// errors of input and output that are not the user's, and those that `is_ours` says yes to.
+pub fn main<A: Parser>(
+    run: impl FnOnce(A, &AtomicBool) -> Outcome,
+    is_ours: fn(&(dyn Error + 'static)) -> bool,
+) -> ExitCode {
+    let arguments = match A::try_parse() {
+        Ok(arguments) => arguments,
+        // The help, or the version.
+        Err(error) if !error.use_stderr() => {
+            error.print().ok();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let text = error.to_string();
+            note(text.lines().next().unwrap_or_default());
+            return ExitCode::from(2);
+        }
+    };
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&cancelled);
+    if let Err(error) = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)) {
+        note(format_args!("note: Ctrl-C ends the program at once: {error}"));
+    }
+    match run(arguments, &cancelled) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let broken = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            // Whoever read the output has read enough.
+            if broken == Some(io::ErrorKind::BrokenPipe) {
+                return ExitCode::SUCCESS;
+            }
+            note(format_args!("error: {}", chain(&*error)));
+            if broken.is_some() || is_ours(&*error) { ExitCode::FAILURE } else { ExitCode::from(2) }
+        }
+    }
+}
+
+/// A line on standard error.
+pub fn note(message: impl Display) {
+    // Nothing can be done about a standard error that is closed.
+    writeln!(io::stderr(), "{message}").ok();
+}
+
+/// An error with all that caused it, on one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text.replace('\n', " ")
+}

@@ -1,0 +1,106 @@
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use clap::Args;
+use collimate_data::Tokenizer;
+use collimate_lm::{Decoder, LmError, LoadEvent, parse_device, parse_dtype};
+use collimate_peft::Adapter;
+
+/// Which model, and where it runs.
+#[derive(Args)]
+pub struct ModelArguments {
+    /// The folder of a model: config.json, weights, tokenizer.json
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// The folder of a PEFT adapter that is attached to it
+    #[arg(long, value_name = "DIR", requires = "model")]
+    pub adapter: Option<PathBuf>,
+    /// Where it runs: cpu, or cuda, vulkan, wgpu where the program was built with them, with a number
+    /// as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
+    /// The type of weights and activations: f32, bf16 or f16
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub dtype: String,
+}
+
+/// A model with its tokenizer.
+pub struct Opened {
+    /// The model, with the adapter if there is one.
+    pub decoder: Decoder,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+}
+
+impl ModelArguments {
+    /// Opens the model in a folder.
+    pub fn open(&self, folder: &Path, cancelled: &AtomicBool) -> Result<Opened, Box<dyn Error>> {
+        let (device, dtype) = (parse_device(&self.device)?, parse_dtype(&self.dtype)?);
+        let tokenizer = Tokenizer::from_folder(folder)?;
+        let mut progress = Progress { terminal: io::stderr().is_terminal(), percent: 0 };
+        let show = &mut |event: &LoadEvent| progress.show(event);
+        let mut decoder = Decoder::load_watched(folder, &device, dtype, cancelled, show)?;
+        check(&tokenizer, &decoder)?;
+        if let Some(folder) = &self.adapter {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            decoder.attach_adapter(&name, &Adapter::read(folder)?)?;
+        }
+        Ok(Opened { decoder, tokenizer })
+    }
+
+    /// Whether an error is neither of the arguments nor of the input.
+    pub fn is_ours(error: &(dyn Error + 'static)) -> bool {
+        matches!(error.downcast_ref(), Some(LmError::Cancelled | LmError::Device { .. }))
+    }
+}
+
+/// Which rows are run together, those of similar length, of at most so many tokens with what fills
+/// them up.
+pub fn rows_together(lengths: &[usize], most_tokens: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&row| (std::cmp::Reverse(lengths[row]), row));
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    for row in order {
+        match batches.last_mut() {
+            Some(batch) if lengths[batch[0]] * (batch.len() + 1) <= most_tokens => batch.push(row),
+            _ => batches.push(vec![row]),
+        }
+    }
+    batches
+}
+
+/// That every token has a row in the embedding.
+fn check(tokenizer: &Tokenizer, decoder: &Decoder) -> Result<(), Box<dyn Error>> {
+    let rows = decoder.config().vocab_size;
+    let vocabulary = tokenizer.vocabulary();
+    let largest = vocabulary.iter().max_by_key(|(_, id)| **id);
+    match largest.filter(|(_, id)| **id as usize >= rows) {
+        None => Ok(()),
+        Some((token, id)) => Err(format!(
+            "{}: '{token}' has the id {id}, the embedding of the model has {rows} rows; the tokenizer \
+             is of another model",
+            tokenizer.path().display()
+        )
+        .into()),
+    }
+}
+
+/// A line that is written anew on a terminal; nothing elsewhere.
+struct Progress {
+    terminal: bool,
+    percent: u64,
+}
+
+impl Progress {
+    fn show(&mut self, event: &LoadEvent) {
+        let LoadEvent::Loaded { bytes, of } = event else { return };
+        let percent = (u128::from(*bytes) * 100 / u128::from((*of).max(1))) as u64;
+        if self.terminal && percent > self.percent {
+            self.percent = percent;
+            let end = if percent == 100 { "\n" } else { "\r" };
+            write!(io::stderr(), "loading: {percent} %{end}").ok();
+        }
+    }
+}
