@@ -310,6 +310,16 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for name in MODELS:
         model(name)
+    pickled()
+
+
+def pickled():
+    """llama2 as older versions saved it."""
+    folder = OUT / "llama2_pickled"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    shutil.copy(OUT / "llama2/config.json", folder)
+    torch.save(load_file(OUT / "llama2/model.safetensors"), folder / "pytorch_model.bin")
 
 
 if __name__ == "__main__":

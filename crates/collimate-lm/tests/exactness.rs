@@ -29,6 +29,17 @@ fn logits_are_those_of_transformers() {
 }
 
 #[test]
+fn weights_in_a_pickle_are_those_of_the_safetensors() {
+    let fixture = fixture::fixture("llama2");
+    let folder = fixture.folder.with_file_name("llama2_pickled");
+    let pickled = Decoder::load(folder, &Device::flex(), DType::F32).unwrap();
+    let batch = Batch::padded(&fixture.rows("input_ids")).unwrap();
+    let [found, expected] =
+        [pickled, load(&fixture, DType::F32)].map(|model| numbers(model.logits(&batch).unwrap()));
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn hidden_states_of_every_layer_are_those_of_transformers() {
     for fixture in fixtures() {
         let decoder = load(&fixture, DType::F32);

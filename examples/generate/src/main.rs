@@ -101,7 +101,15 @@ impl Arguments {
         };
         let limit = self.max_tokens.or(config.max_new_tokens).unwrap_or(256);
         config = config.with_max_new_tokens(limit).with_seed(self.seed);
+        let narrowed = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
+        if narrowed && self.temperature == Some(0.0) {
+            return Err(
+                "nothing is drawn at --temperature 0: leave --top-k, --top-p and --min-p out"
+                    .into(),
+            );
+        }
         config = match self.temperature {
+            None if narrowed => config.with_do_sample(true),
             Some(0.0) => config.with_do_sample(false),
             Some(temperature) => config.with_do_sample(true).with_temperature(temperature),
             None => config,

@@ -119,7 +119,7 @@ mod cpu {
                 &mut y,
                 width,
                 #[inline(always)]
-                |first, block| {
+                |(first, block): (usize, &mut [f32])| {
                     for (at, y) in (first..).zip(block.chunks_mut(width)) {
                         if self.gated {
                             let (gate, up) = x.row(at).split_at(width);
@@ -148,7 +148,7 @@ mod cpu {
                 &mut dx,
                 x.width,
                 #[inline(always)]
-                |first, block| {
+                |(first, block): (usize, &mut [f32])| {
                     for (at, dx) in (first..).zip(block.chunks_mut(x.width)) {
                         let (x, grad) = (x.row(at), grad.row(at));
                         if self.gated {

@@ -19,8 +19,8 @@ pub(crate) use functions::{exp, normal_cdf, tanh};
 pub(crate) use rows::{
     Head, Rows, each_block, lane_sum, rows_of, sum_of_blocks, sum_of_rows, tensor,
 };
-pub(crate) use tile::{COLUMNS, ROWS, Tile, by_columns, by_rows};
-pub(crate) use vector::vector_product;
+pub(crate) use tile::{COLUMNS, Lanes, ROWS, by_columns, by_rows, turn, turn_back};
+pub(crate) use vector::{products, vector_product};
 
 /// An operator on `N` tensors.
 pub(crate) trait CpuOp<const N: usize>: Clone + Debug + Send + 'static {

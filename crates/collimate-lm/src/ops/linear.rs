@@ -101,7 +101,7 @@ mod cpu {
                 y.storage_mut(),
                 bias.len(),
                 #[inline(always)]
-                |_, block| {
+                |(_, block): (usize, &mut [f32])| {
                     for y in block.chunks_mut(bias.len()) {
                         y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
                     }

@@ -58,6 +58,8 @@ fn composed(
 
 #[cfg(feature = "flex")]
 mod cpu {
+    use std::ops::Range;
+
     use burn::tensor::Tensor;
     use burn_flex::FlexTensor;
 
@@ -152,7 +154,7 @@ mod cpu {
                 &mut y,
                 x.width,
                 #[inline(always)]
-                |first, block| {
+                |(first, block): (usize, &mut [f32])| {
                     for (at, y) in (first..).zip(block.chunks_mut(x.width)) {
                         for (x, y) in x.row(at).chunks(width).zip(y.chunks_mut(width)) {
                             let (mean, scale) = self.mean_and_scale(x);
@@ -179,7 +181,7 @@ mod cpu {
                 &mut dx,
                 x.width,
                 #[inline(always)]
-                |first, block| {
+                |(first, block): (usize, &mut [f32])| {
                     for (at, dx) in (first..).zip(block.chunks_mut(x.width)) {
                         let of_heads = x.row(at).chunks(width).zip(grad.row(at).chunks(width));
                         for ((x, grad), dx) in of_heads.zip(dx.chunks_mut(width)) {
@@ -210,7 +212,7 @@ mod cpu {
                 x.width,
                 width,
                 #[inline(always)]
-                |rows, sums| {
+                |(rows, sums): (Range<usize>, &mut [f32])| {
                     for at in rows {
                         for (x, grad) in x.row(at).chunks(width).zip(grad.row(at).chunks(width)) {
                             let (mean, scale) = self.mean_and_scale(x);

@@ -118,7 +118,7 @@ mod cpu {
                 &mut y,
                 x.width,
                 #[inline(always)]
-                |first, block| {
+                |(first, block): (usize, &mut [f32])| {
                     for (at, y) in (first..).zip(block.chunks_mut(x.width)) {
                         let (cos, sin) = (cos.row(at), sin.row(at));
                         let heads = x.row(at).chunks(self.head_dim);

@@ -6,11 +6,12 @@ use std::array;
 use super::forward::{Attention, Saved, pieces};
 use crate::config::AttentionConfig;
 use crate::ops::cpu::{
-    COLUMNS, Head, ROWS, Rows, Tile, by_columns, by_rows, exp, rows_of, tanh, tensor,
+    COLUMNS, Head, Lanes, ROWS, Rows, by_columns, by_rows, exp, products, rows_of, tanh, tensor,
+    turn, turn_back,
 };
 
 /// Queries of a tile.
-const QUERIES: usize = 32;
+const QUERIES: usize = 64;
 
 /// The gradients of queries, keys and values, from `grad` of the result. Scores are computed again,
 /// tile by tile.
@@ -98,8 +99,6 @@ struct OneHead<'a, 'b> {
     dv: Vec<&'b mut [f32]>,
 }
 
-type Lanes = [f32; COLUMNS];
-
 impl WithSimd for OneHead<'_, '_> {
     type Output = ();
 
@@ -113,8 +112,11 @@ impl WithSimd for OneHead<'_, '_> {
         let ranges = &op.ranges[row * queries..][..queries];
         // What the softmax takes back from each query.
         let common: Vec<f32> = (0..queries)
-            .map(|at| grad.row(at).iter().zip(y.row(at)).map(|(grad, y)| grad * y).sum())
+            .map(|at| products::<S, 1, 1>(simd, [grad.row(at)], [y.row(at)])[0][0])
             .collect();
+        let (mut copies, mut more) = (Vec::new(), Vec::new());
+        let q = q.copied(0..queries, &mut copies);
+        let grad = grad.copied(0..queries, &mut more);
         let panels = width.div_ceil(COLUMNS);
         let mut turned_k: Vec<Lanes> = vec![[0.0; COLUMNS]; width];
         let mut turned_v: Vec<Lanes> = vec![[0.0; COLUMNS]; width];
@@ -124,19 +126,17 @@ impl WithSimd for OneHead<'_, '_> {
         for first in (0..keys).step_by(COLUMNS) {
             let count = COLUMNS.min(keys - first);
             let end = (first + count) as u32;
+            let (mut k_rows, mut v_rows) = ([[].as_slice(); COLUMNS], [[].as_slice(); COLUMNS]);
             for lane in 0..COLUMNS {
                 // Beyond the last key, anything will do.
                 let key = (first + lane).min(keys - 1);
-                for (to, &from) in turned_k.iter_mut().zip(k.row(key)) {
-                    to[lane] = from;
-                }
-                for (to, &from) in turned_v.iter_mut().zip(v.row(key)) {
-                    to[lane] = from;
-                }
+                (k_rows[lane], v_rows[lane]) = (k.row(key), v.row(key));
                 for (panel, from) in straight_k.iter_mut().zip(k.row(key).chunks(COLUMNS)) {
                     panel[lane][..from.len()].copy_from_slice(from);
                 }
             }
+            turn(k_rows, &mut turned_k);
+            turn(v_rows, &mut turned_v);
             sums_k.fill([0.0; COLUMNS]);
             sums_v.fill([0.0; COLUMNS]);
             for begin in (0..queries).step_by(QUERIES) {
@@ -151,17 +151,17 @@ impl WithSimd for OneHead<'_, '_> {
                 let mut ds = [[0.0; COLUMNS]; QUERIES];
                 for (at, tile) in (begin..begin + many).step_by(ROWS).zip(p.as_chunks_mut().0) {
                     let rows = array::from_fn(|row| q.row((at + row).min(queries - 1)));
-                    *tile = by_rows(simd, rows, &turned_k);
+                    by_rows(simd, rows, &turned_k, tile);
                 }
                 for (at, tile) in (begin..begin + many).step_by(ROWS).zip(ds.as_chunks_mut().0) {
                     let rows = array::from_fn(|row| grad.row((at + row).min(queries - 1)));
-                    *tile = by_rows(simd, rows, &turned_v);
+                    by_rows(simd, rows, &turned_v, tile);
                 }
+                p.as_flattened_mut().iter_mut().for_each(|score| *score *= scale);
                 let mut slopes = [[scale; COLUMNS]; QUERIES];
-                for (score, slope) in p.as_flattened_mut().iter_mut().zip(slopes.as_flattened_mut())
-                {
-                    *score *= scale;
-                    if let Some(cap) = cap {
+                if let Some(cap) = cap {
+                    let slopes = slopes.as_flattened_mut().iter_mut();
+                    for (score, slope) in p.as_flattened_mut().iter_mut().zip(slopes) {
                         let t = tanh(*score / cap);
                         *score = cap * t;
                         *slope *= 1.0 - t * t;
@@ -179,37 +179,25 @@ impl WithSimd for OneHead<'_, '_> {
                     }
                 }
                 let (p, ds) = (&p[..many], &mut ds);
-                for column in (0..width).step_by(ROWS) {
-                    let left = grad.from(begin, column);
-                    add(&mut sums_v[column..], &by_columns(simd, left, grad.stride, p));
-                    let left = q.from(begin, column);
-                    add(&mut sums_k[column..], &by_columns(simd, left, q.stride, &ds[..many]));
+                let sums = sums_k.as_chunks_mut().0.iter_mut().zip(sums_v.as_chunks_mut().0);
+                for (column, (sums_k, sums_v)) in (0..width).step_by(ROWS).zip(sums) {
+                    by_columns(simd, grad.from(begin, column), grad.stride, p, sums_v);
+                    by_columns(simd, q.from(begin, column), q.stride, &ds[..many], sums_k);
                 }
                 ds[many..].fill([0.0; COLUMNS]);
                 let targets = dq[begin..begin + many].chunks_mut(ROWS);
                 for (ds, dq) in ds.as_chunks::<ROWS>().0.iter().zip(targets) {
                     for (panel, column) in straight_k.iter().zip((0..width).step_by(COLUMNS)) {
-                        let tile = by_rows(simd, ds.each_ref().map(|row| row.as_slice()), panel);
+                        let mut tile = [[0.0; COLUMNS]; ROWS];
+                        by_rows(simd, ds.each_ref().map(|row| row.as_slice()), panel, &mut tile);
                         for (dq, tile) in dq.iter_mut().zip(&tile) {
                             dq[column..].iter_mut().zip(tile).for_each(|(dq, tile)| *dq += tile);
                         }
                     }
                 }
             }
-            for (sums, targets) in [(&sums_k, &mut dk), (&sums_v, &mut dv)] {
-                for (lane, target) in targets[first..first + count].iter_mut().enumerate() {
-                    target.iter_mut().zip(sums).for_each(|(target, sums)| *target = sums[lane]);
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn add(sums: &mut [Lanes], tile: &Tile) {
-    for (sums, tile) in sums.iter_mut().zip(tile) {
-        for lane in 0..COLUMNS {
-            sums[lane] += tile[lane];
+            turn_back(&sums_k, &mut dk[first..first + count]);
+            turn_back(&sums_v, &mut dv[first..first + count]);
         }
     }
 }

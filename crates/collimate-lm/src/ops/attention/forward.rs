@@ -15,11 +15,14 @@ use rayon::prelude::*;
 use super::{Visible, backward, few};
 use crate::config::AttentionConfig;
 use crate::ops::cpu::{
-    self, COLUMNS, CpuOp, Head, ROWS, Rows, by_columns, by_rows, exp, rows_of, tanh, tensor,
+    self, COLUMNS, CpuOp, Head, Lanes, ROWS, Rows, by_columns, by_rows, exp, rows_of, tanh, tensor,
+    turn, turn_back,
 };
 
 /// Keys of a tile.
 const KEYS: usize = 64;
+/// Queries of a task.
+const QUERIES: usize = 8 * COLUMNS;
 
 /// Attention on the CPU; none if a tensor is elsewhere, or the heads don't fit the tiles.
 pub(super) fn on_cpu(
@@ -105,13 +108,13 @@ impl Attention {
         let of = [queries.sequence, num_attention_heads, self.group()];
         let ys = pieces(y, of, head_dim);
         let mut log_sums = pieces(log_sums, of, 1).into_iter();
-        let mut blocks = Vec::new();
+        let mut tasks = Vec::new();
         for (at, ys) in ys.into_iter().enumerate() {
             let (row, head) = (at / num_key_value_heads, at % num_key_value_heads);
             let mut log_sums = log_sums.next().unwrap_or_default().into_iter();
             let mut ys = ys.into_iter();
-            for first in (0..ys.len()).step_by(COLUMNS) {
-                blocks.push(Block {
+            for first in (0..ys.len()).step_by(QUERIES) {
+                tasks.push(Task {
                     op: self,
                     queries,
                     keys: keys.head(row, head * head_dim, head_dim),
@@ -119,14 +122,14 @@ impl Attention {
                     row,
                     head,
                     first,
-                    y: ys.by_ref().take(COLUMNS).collect(),
-                    log_sums: log_sums.by_ref().take(COLUMNS).collect(),
+                    y: ys.by_ref().take(QUERIES).collect(),
+                    log_sums: log_sums.by_ref().take(QUERIES).collect(),
                 });
             }
         }
         let arch = Arch::new();
         // The last see most keys.
-        blocks.into_par_iter().rev().for_each(|block| arch.dispatch(block));
+        tasks.into_par_iter().rev().for_each(|task| arch.dispatch(task));
     }
 }
 
@@ -148,8 +151,8 @@ pub(super) fn pieces(
     pieces
 }
 
-/// A few queries of the heads that share keys.
-struct Block<'a, 'b> {
+/// Some queries of the heads that share keys.
+struct Task<'a, 'b> {
     op: &'a Attention,
     queries: Rows<'a>,
     keys: Head<'a>,
@@ -157,37 +160,66 @@ struct Block<'a, 'b> {
     row: usize,
     /// Of the keys.
     head: usize,
-    /// The first of the queries, counted head by head.
+    /// The first of the queries, counted query by query and of each the heads.
     first: usize,
     y: Vec<&'b mut [f32]>,
     /// Empty if nothing asks for them.
     log_sums: Vec<&'b mut [f32]>,
 }
 
-/// A number of each query.
-type Lanes = [f32; COLUMNS];
-
-impl WithSimd for Block<'_, '_> {
+impl WithSimd for Task<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { op, queries, keys, values, row, head, first, mut y, mut log_sums } = self;
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let lanes = 0..self.y.len();
+        let ranges = lanes.map(|lane| &self.op.ranges[self.query(lane).0]);
+        let seen = any(ranges.map(|range| (range.start, range.end)));
+        let (mut copies, mut more) = (Vec::new(), Vec::new());
+        let keys = self.keys.copied(seen.clone(), &mut copies);
+        let values = self.values.copied(seen.clone(), &mut more);
+        let mut log_sums = std::mem::take(&mut self.log_sums);
+        let mut log_sums = log_sums.chunks_mut(COLUMNS);
+        for (block, y) in std::mem::take(&mut self.y).chunks_mut(COLUMNS).enumerate() {
+            let log_sums = log_sums.next().unwrap_or_default();
+            self.block(simd, block * COLUMNS, (seen.start, keys, values), y, log_sums);
+        }
+    }
+}
+
+impl Task<'_, '_> {
+    /// Where a query is: its row, and its first number in it.
+    fn query(&self, lane: usize) -> (usize, usize) {
+        let (at, group) = (self.first + lane, self.op.group());
+        let column = (self.head * group + at % group) * self.op.config.head_dim;
+        (self.row * self.queries.sequence + at / group, column)
+    }
+
+    /// As many queries as a tile has columns; keys and values begin with key `origin`.
+    #[inline(always)]
+    fn block<S: Simd>(
+        &self,
+        simd: S,
+        first: usize,
+        (origin, keys, values): (usize, Head<'_>, Head<'_>),
+        y: &mut [&mut [f32]],
+        log_sums: &mut [&mut [f32]],
+    ) {
+        let op = self.op;
         let width = op.config.head_dim;
-        let group = op.group();
         let mut turned: Vec<Lanes> = vec![[0.0; COLUMNS]; width];
         let mut ranges = [[0; COLUMNS]; 2];
-        for lane in 0..y.len() {
-            let at = row * queries.sequence + (first + lane) / group;
-            let column = (head * group + (first + lane) % group) * width;
-            let query = &queries.row(at)[column..][..width];
-            for (turned, query) in turned.iter_mut().zip(query) {
-                turned[lane] = query * op.config.scale as f32;
-            }
+        let mut rows = [[].as_slice(); COLUMNS];
+        for (lane, row) in rows.iter_mut().enumerate() {
+            // Beyond the last query, anything will do.
+            let (at, column) = self.query(first + lane.min(y.len() - 1));
+            *row = &self.queries.row(at)[column..][..width];
             ranges[0][lane] = op.ranges[at].start;
             ranges[1][lane] = op.ranges[at].end;
         }
-        let seen = Seen::new(ranges, y.len());
+        turn(rows, &mut turned);
+        turned.as_flattened_mut().iter_mut().for_each(|query| *query *= op.config.scale as f32);
+        let seen = Seen::new(ranges);
         let mut sums: Vec<Lanes> = vec![[0.0; COLUMNS]; width];
         let mut most = [f32::NEG_INFINITY; COLUMNS];
         let mut total = [0.0; COLUMNS];
@@ -195,8 +227,9 @@ impl WithSimd for Block<'_, '_> {
         for begin in seen.any.clone().step_by(KEYS) {
             let count = KEYS.min(seen.any.end - begin);
             for (at, tile) in (begin..begin + count).step_by(ROWS).zip(scores.as_chunks_mut().0) {
-                let left = array::from_fn(|row| keys.row((at + row).min(seen.any.end - 1)));
-                *tile = by_rows(simd, left, &turned);
+                let rows =
+                    array::from_fn(|row| keys.row((at + row).min(seen.any.end - 1) - origin));
+                by_rows(simd, rows, &turned, tile);
             }
             let scores = &mut scores[..count];
             if let Some(cap) = op.config.softcap {
@@ -207,22 +240,25 @@ impl WithSimd for Block<'_, '_> {
             }
             seen.hide(begin, scores);
             let scale = exponentials(scores, &mut most, &mut total);
-            for (column, sums) in (0..width).step_by(ROWS).zip(sums.as_chunks_mut::<ROWS>().0) {
-                let left = values.from(begin, column);
-                let tile = by_columns(simd, left, values.stride, scores);
-                for (sums, tile) in sums.iter_mut().zip(&tile) {
+            if scale != [1.0; COLUMNS] {
+                for sums in &mut sums {
                     for lane in 0..COLUMNS {
-                        sums[lane] = sums[lane] * scale[lane] + tile[lane];
+                        sums[lane] *= scale[lane];
                     }
                 }
             }
-        }
-        for (lane, y) in y.iter_mut().enumerate() {
-            let scale = if total[lane] == 0.0 { 0.0 } else { 1.0 / total[lane] };
-            for (y, sums) in y.iter_mut().zip(&sums) {
-                *y = sums[lane] * scale;
+            for (column, sums) in (0..width).step_by(ROWS).zip(sums.as_chunks_mut().0) {
+                let left = values.from(begin - origin, column);
+                by_columns(simd, left, values.stride, scores, sums);
             }
         }
+        let shares = total.map(|total| if total == 0.0 { 0.0 } else { 1.0 / total });
+        for sums in &mut sums {
+            for lane in 0..COLUMNS {
+                sums[lane] *= shares[lane];
+            }
+        }
+        turn_back(&sums, y);
         for (lane, log_sum) in log_sums.iter_mut().enumerate() {
             if total[lane] != 0.0 {
                 log_sum.fill(most[lane] + total[lane].ln());
@@ -257,6 +293,13 @@ fn exponentials(scores: &mut [Lanes], most: &mut Lanes, total: &mut Lanes) -> La
     scale
 }
 
+/// The keys that are in any of the ranges.
+fn any(ranges: impl Iterator<Item = (u32, u32)> + Clone) -> Range<usize> {
+    let some = ranges.filter(|(first, end)| first < end);
+    let first = some.clone().map(|(first, _)| first).min().unwrap_or(0);
+    first as usize..some.map(|(_, end)| end).max().unwrap_or(0) as usize
+}
+
 /// What a few queries see.
 struct Seen {
     /// The first key of each, and the one behind the last.
@@ -268,11 +311,9 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(ranges: [[u32; COLUMNS]; 2], lanes: usize) -> Self {
-        let each = || ranges[0].into_iter().zip(ranges[1]).take(lanes);
-        let some = || each().filter(|(first, end)| first < end);
-        let any = some().map(|(first, _)| first as usize).min().unwrap_or(0)
-            ..some().map(|(_, end)| end as usize).max().unwrap_or(0);
+    fn new(ranges: [[u32; COLUMNS]; 2]) -> Self {
+        let each = || ranges[0].into_iter().zip(ranges[1]);
+        let any = any(each());
         let all = each().map(|(first, _)| first as usize).max().unwrap_or(0)
             ..each().map(|(_, end)| end as usize).min().unwrap_or(0);
         Self { ranges, any, all }

@@ -1,8 +1,9 @@
 use std::array;
+use std::ops::Range;
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Numbers of one task: enough to be worth a thread, few enough for the nearest caches.
@@ -84,6 +85,14 @@ impl<'a> Head<'a> {
         &self.data[at * self.stride..][..self.width]
     }
 
+    /// A copy of some rows, side by side: rows that are a power of two apart push each other out of
+    /// the nearest cache.
+    pub(crate) fn copied(self, rows: Range<usize>, to: &mut Vec<f32>) -> Head<'_> {
+        to.clear();
+        rows.for_each(|row| to.extend_from_slice(self.row(row)));
+        Head { data: to, stride: self.width, width: self.width }
+    }
+
     /// Everything from a number of a row on.
     #[inline(always)]
     pub(crate) fn from(&self, row: usize, column: usize) -> &'a [f32] {
@@ -93,28 +102,41 @@ impl<'a> Head<'a> {
 
 /// A tensor `shape` of these numbers.
 pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
-    debug_assert_eq!(DType::F32.size(), 4);
     FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// Runs `work` as it is compiled for the widest registers that this processor has.
+fn wide<A, R>(work: &impl Fn(A) -> R, argument: A) -> R {
+    Arch::new().dispatch(Wide { work, argument })
+}
+
+/// A call by reference: what is called is then always compiled into the place where it is called.
+struct Wide<'a, F, A> {
+    work: &'a F,
+    argument: A,
+}
+
+impl<A, R, F: Fn(A) -> R> WithSimd for Wide<'_, F, A> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> R {
+        (self.work)(self.argument)
+    }
 }
 
 /// Runs `work` on blocks of rows of `out`, in parallel; it gets the number of the first.
 pub(crate) fn each_block(
     out: &mut [f32],
     width: usize,
-    work: impl Fn(usize, &mut [f32]) + Sync + Send,
+    work: impl Fn((usize, &mut [f32])) + Sync + Send,
 ) {
     let rows = rows_of_block(width);
-    let arch = Arch::new();
-    let run = |(at, block): (usize, &mut [f32])| {
-        arch.dispatch(
-            #[inline(always)]
-            || work(at * rows, block),
-        );
-    };
     if out.len() <= rows * width {
-        return run((0, out));
+        return wide(&work, (0, out));
     }
-    out.par_chunks_mut(rows * width).enumerate().for_each(run);
+    let blocks = out.par_chunks_mut(rows * width).enumerate();
+    blocks.for_each(|(at, block)| wide(&work, (at * rows, block)));
 }
 
 /// The sum over blocks of `rows` rows of what `work` adds up; the order of the sum depends on nothing
@@ -123,17 +145,14 @@ pub(crate) fn sum_of_blocks(
     rows: usize,
     width: usize,
     sums: usize,
-    work: impl Fn(std::ops::Range<usize>, &mut [f32]) + Sync + Send,
+    work: impl Fn((Range<usize>, &mut [f32])) + Sync + Send,
 ) -> Vec<f32> {
     // Blocks that are not so small that the sums themselves are the work.
     let block = 8 * rows_of_block(width);
-    let arch = Arch::new();
     let part = |at: usize| {
         let mut part = vec![0.0; sums];
-        arch.dispatch(
-            #[inline(always)]
-            || work(at * block..((at + 1) * block).min(rows), &mut part),
-        );
+        let rows = at * block..((at + 1) * block).min(rows);
+        wide(&work, (rows, part.as_mut_slice()));
         part
     };
     let parts: Vec<_> = (0..rows.div_ceil(block)).into_par_iter().map(part).collect();
@@ -151,7 +170,7 @@ pub(crate) fn sum_of_rows(x: Rows<'_>) -> FlexTensor {
         x.width,
         x.width,
         #[inline(always)]
-        |rows, sums| {
+        |(rows, sums): (Range<usize>, &mut [f32])| {
             for at in rows {
                 sums.iter_mut().zip(x.row(at)).for_each(|(sum, x)| *sum += x);
             }
@@ -160,9 +179,10 @@ pub(crate) fn sum_of_rows(x: Rows<'_>) -> FlexTensor {
     tensor(sums, [x.width])
 }
 
-/// The sum of what `term` makes of each two numbers, in as many partial sums as registers hold.
+/// The sum of what `term` makes of each two numbers.
 #[inline(always)]
 pub(crate) fn lane_sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    // As many partial sums as four registers hold.
     const LANES: usize = 64;
     let (a, a_rest) = a.as_chunks::<LANES>();
     let (b, b_rest) = b.as_chunks::<LANES>();

@@ -83,28 +83,71 @@ impl Run<'_> {
 
 /// The scalar product of each `x` with each weight.
 #[inline(always)]
-fn products<S: Simd, const X: usize, const W: usize>(
+pub(crate) fn products<S: Simd, const X: usize, const W: usize>(
     simd: S,
     xs: [&[f32]; X],
     weights: [&[f32]; W],
 ) -> [[f32; X]; W] {
-    let xs = xs.map(S::as_simd_f32s);
-    let weights = weights.map(S::as_simd_f32s);
-    let mut sums = [[simd.splat_f32s(0.0); X]; W];
+    let (xs, x_rests) = split::<S, X>(xs);
+    let (weights, weight_rests) = split::<S, W>(weights);
     // So that the compiler sees that all have the same length.
-    let length = weights[0].0.len();
-    let (x_parts, weight_parts) = (xs.map(|x| &x.0[..length]), weights.map(|w| &w.0[..length]));
+    let length = weights[0].len();
+    let (xs, weights) = (xs.map(|x| &x[..length]), weights.map(|weight| &weight[..length]));
+    let mut sums = [[simd.splat_f32s(0.0); X]; W];
     for at in 0..length {
-        for (sums, weight) in sums.iter_mut().zip(weight_parts) {
-            for (sum, x) in sums.iter_mut().zip(x_parts) {
-                *sum = simd.mul_add_e_f32s(x[at], weight[at], *sum);
+        for w in 0..W {
+            for x in 0..X {
+                sums[w][x] = simd.mul_add_e_f32s(xs[x][at], weights[w][at], sums[w][x]);
             }
         }
     }
-    array::from_fn(|w| {
-        array::from_fn(|x| {
-            let rest = xs[x].1.iter().zip(weights[w].1).map(|(x, weight)| x * weight);
-            simd.reduce_sum_f32s(sums[w][x]) + rest.sum::<f32>()
-        })
-    })
+    let mut products = [[0.0; X]; W];
+    for w in 0..W {
+        for x in 0..X {
+            let rest = x_rests[x].iter().zip(weight_rests[w]).map(|(x, weight)| x * weight);
+            products[w][x] = simd.reduce_sum_f32s(sums[w][x]) + rest.sum::<f32>();
+        }
+    }
+    products
+}
+
+/// The registers that rows fill, and what is left of the rows.
+#[inline(always)]
+fn split<S: Simd, const N: usize>(rows: [&[f32]; N]) -> ([&[S::f32s]; N], [&[f32]; N]) {
+    (rows.map(|row| S::as_simd_f32s(row).0), rows.map(|row| S::as_simd_f32s(row).1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Products<'a>([&'a [f32]; 2], [&'a [f32]; 3]);
+
+    impl WithSimd for Products<'_> {
+        type Output = [[f32; 2]; 3];
+
+        fn with_simd<S: Simd>(self, simd: S) -> [[f32; 2]; 3] {
+            products(simd, self.0, self.1)
+        }
+    }
+
+    #[test]
+    fn products_are_right_on_all_processors() {
+        for length in [1, 7, 16, 45] {
+            let row = |seed: usize| {
+                (0..length).map(|at| ((at + seed) * 7 % 5) as f32).collect::<Vec<_>>()
+            };
+            let rows: [Vec<f32>; 5] = array::from_fn(row);
+            let [a, b, c, d, e] = rows.each_ref().map(Vec::as_slice);
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            let expected = [c, d, e].map(|weight| [dot(a, weight), dot(b, weight)]);
+            let all = || Products([a, b], [c, d, e]);
+            assert_eq!(Arch::new().dispatch(all()), expected);
+            assert_eq!(Arch::Scalar.dispatch(all()), expected);
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                assert_eq!(all().with_simd(simd), expected);
+            }
+        }
+    }
 }
