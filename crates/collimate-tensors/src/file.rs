@@ -9,7 +9,7 @@ use memmap2::Mmap;
 use crate::dtype::Dtype;
 use crate::error::{Result, TensorsError};
 use crate::format::{Format, LOOK};
-use crate::map::map;
+use crate::map::{map, release};
 use crate::names::NameHasher;
 use crate::pickle::{INFLATION, PickleError, PickleTable, Storage};
 use crate::safetensors::{SafetensorsError, SafetensorsHeader};
@@ -213,6 +213,12 @@ impl TensorFile {
 
     pub(crate) fn mapped(&self, range: Range<usize>) -> Option<&[u8]> {
         self.map.as_ref()?.get(range)
+    }
+
+    pub(crate) fn release(&self, range: Range<usize>) {
+        if let Some(map) = self.map.as_ref().filter(|map| range.end <= map.len()) {
+            release(map, range);
+        }
     }
 
     pub(crate) fn tensor_at(&self, position: usize) -> Option<Tensor<'_>> {

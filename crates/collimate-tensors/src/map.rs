@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -18,3 +19,17 @@ pub(crate) fn map(file: &File, len: usize) -> io::Result<Mmap> {
     // is mapped is what callers of this crate are asked for, see above.
     unsafe { MmapOptions::new().len(len).map(file) }
 }
+
+/// Lets the system have the pages of a range back; who looks at them again finds them in the file.
+#[cfg(unix)]
+pub(crate) fn release(map: &Mmap, range: Range<usize>) {
+    // SAFETY: no page of a read-only map of a file has anything that is not in the file.
+    let advised = unsafe {
+        map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
+    };
+    // Nothing but memory depends on it.
+    advised.unwrap_or(());
+}
+
+#[cfg(not(unix))]
+pub(crate) fn release(_: &Mmap, _: Range<usize>) {}

@@ -68,6 +68,19 @@ impl<'a> Tensor<'a> {
         })
     }
 
+    /// Lets the system have the memory back that a range of the [`bytes`](Self::bytes) takes, once
+    /// they were looked at: pages of a mapped file count as the process's until then. They stay where
+    /// they are, to be looked at again. What is out of range is left alone, as is all that was not
+    /// mapped.
+    pub fn release(&self, range: Range<usize>) {
+        if let Place::Mapped(place) = &self.entry.place
+            && range.start < range.end
+            && range.end <= place.len()
+        {
+            self.file.release(place.start + range.start..place.start + range.end);
+        }
+    }
+
     /// All elements as `f32`, the slowest dimension first, as [`widen`] converts them.
     ///
     /// # Errors

@@ -232,3 +232,35 @@ fn what_is_not_a_regular_file_is_never_opened() {
     let absent = folder.path().join("absent");
     assert!(matches!(TensorFile::open(absent), Err(TensorsError::Io { .. })));
 }
+
+#[test]
+fn what_was_given_back_can_be_read_again() {
+    const BYTES: usize = 4 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.safetensors");
+    let data: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
+    let tensors = [("w", Dtype::U8, [BYTES as u64], &data)];
+    write_safetensors(&path, &Default::default(), tensors).unwrap();
+    let file = TensorFile::open(&path).unwrap();
+    let tensor = file.get("w").unwrap();
+
+    assert_eq!(tensor.bytes().unwrap(), data.as_slice());
+    let whole = resident(&path);
+    tensor.release(1 << 20..BYTES);
+    let rest = resident(&path);
+    if cfg!(target_os = "linux") {
+        assert!(whole >= BYTES >> 10, "{whole} KiB");
+        assert!(rest <= (1 << 10) + 256, "{rest} KiB");
+    }
+    tensor.release(0..BYTES + 1);
+    assert_eq!(tensor.bytes().unwrap(), data.as_slice());
+}
+
+/// How much of a mapped file is the process's, in KiB; 0 where the system doesn't tell.
+fn resident(path: &Path) -> usize {
+    let maps = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+    let name = path.to_string_lossy();
+    let mut lines = maps.lines().skip_while(|line| !line.ends_with(name.as_ref()));
+    let rss = lines.find_map(|line| line.strip_prefix("Rss:"));
+    rss.and_then(|rss| rss.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
+}
