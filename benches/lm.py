@@ -1,59 +1,48 @@
-"""How long transformers takes for what lm.rs measures, on the same shapes with random weights.
+"""What lm.rs measures, with transformers: on the models that it left in the folder.
 
-    python benches/lm.py [SHAPE...]
+    python benches/lm.py FOLDER [SHAPE...]
 """
 
 import os
-import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 THREADS = "2"
 ROUNDS = 7
 SEQUENCE = 256
 NEW_TOKENS = 32
-SHAPES = {
-    "15M": ("llama", 288, 768, 6, 6, 6, 32000, False, 4),
-    "110M": ("llama", 768, 2048, 12, 12, 12, 32000, False, 4),
-    "0.5B": ("qwen2", 896, 4864, 24, 14, 2, 151936, True, 2),
-}
+ROWS = {"15M": 4, "110M": 4, "0.5B": 2}
+
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
 
 
 def median(run):
+    Path("/proc/self/clear_refs").write_text("5")
     run()
     seconds = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)
-    return sorted(seconds)[ROUNDS // 2]
+    return sorted(seconds)[ROUNDS // 2], peak()
 
 
-def measure(name):
+def measure(folder, rows):
     import torch
     import transformers
 
     torch.set_num_threads(int(THREADS))
-    kind, hidden, inside, layers, heads, kv_heads, vocabulary, tied, rows = SHAPES[name]
-    config = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}[kind](
-        hidden_size=hidden,
-        intermediate_size=inside,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        vocab_size=vocabulary,
-        tie_word_embeddings=tied,
-        max_position_embeddings=2048,
-    )
-    torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    ids = torch.randint(0, 32000, (rows, SEQUENCE))
+    imports = peak()
+    start = time.perf_counter()
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    load = time.perf_counter() - start, peak()
+    ids = (torch.arange(rows)[:, None] * 7919 + torch.arange(SEQUENCE) * 31) % 32_000
     with torch.inference_mode():
-
-        def states():
-            found = model.base_model(ids, output_hidden_states=True, use_cache=False).hidden_states
-            return torch.stack([layer.mean(1) for layer in found])
 
         def prefill():
             return model(ids[:1], use_cache=False, logits_to_keep=1).logits
@@ -67,21 +56,31 @@ def measure(name):
                 pad_token_id=0,
             )
 
-        hidden_s, prefill_s, decode_s = median(states), median(prefill), median(decode)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(
-        f"{name}: hidden {hidden_s * 1e3:.1f} ms ({rows}x{SEQUENCE}), prefill {prefill_s * 1e3:.1f} ms "
-        f"(1x{SEQUENCE}), {(decode_s - prefill_s) * 1e3 / (NEW_TOKENS - 1):.1f} ms a token; peak {peak:.0f} MB"
-    )
+        def hidden():
+            found = model.base_model(ids, output_hidden_states=True, use_cache=False).hidden_states
+            return torch.stack([layer.mean(1) for layer in found])
+
+        prefill_s, decode_s, hidden_s = median(prefill), median(decode), median(hidden)
+    token = (decode_s[0] - prefill_s[0]) / (NEW_TOKENS - 1), decode_s[1]
+    figures = {
+        "load": load,
+        f"prefill 1x{SEQUENCE}": prefill_s,
+        "a token": token,
+        f"hidden {rows}x{SEQUENCE}": hidden_s,
+    }
+    figures = [f"{what} {s * 1e3:.1f} ms, {mb:.0f} MB" for what, (s, mb) in figures.items()]
+    print(f"{Path(folder).name}: imports {imports:.0f} MB; " + "; ".join(figures), flush=True)
 
 
 def main():
-    if len(sys.argv) == 3 and sys.argv[1] == "--alone":
-        return measure(sys.argv[2])
+    folder, *shapes = sys.argv[1:]
+    if shapes[:1] == ["--alone"]:
+        return measure(folder, int(shapes[1]))
     # A process each, so that none has memory of another.
-    for name in sys.argv[1:] or SHAPES:
+    for name in shapes or ROWS:
         environment = {**os.environ, "OMP_NUM_THREADS": THREADS, "HF_HUB_OFFLINE": "1"}
-        subprocess.run([sys.executable, __file__, "--alone", name], check=True, env=environment)
+        command = [sys.executable, __file__, f"{folder}/{name}", "--alone", str(ROWS[name])]
+        subprocess.run(command, check=True, env=environment)
 
 
 if __name__ == "__main__":

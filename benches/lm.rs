@@ -1,7 +1,8 @@
-//! How long models run on the CPU: the states of every layer pooled, a prompt's last logits, and token
-//! by token with the cache. `lm.py` does the same with transformers, on the same shapes.
+//! How long models run on the CPU and how much memory they take: loading, the states of every layer
+//! pooled, a prompt's last logits, and token by token with the cache. The models have random weights and
+//! stay in the folder, where `lm.py` measures the same with transformers.
 //!
-//! `cargo bench -p collimate-benches --bench lm -- [SHAPE...]` with shapes 15M, 110M, 0.5B
+//! `cargo bench -p collimate-benches --bench lm -- FOLDER [SHAPE...]` with shapes 15M, 110M, 0.5B
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -10,6 +11,9 @@
 )]
 
 use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -49,49 +53,87 @@ const SHAPES: [(&str, &str, usize); 3] = [
 ];
 
 fn main() {
-    let wanted: Vec<_> = std::env::args().skip(1).filter(|name| !name.starts_with("--")).collect();
-    let device = Device::flex();
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "target/lm".to_owned()));
+    let mut arguments = arguments.peekable();
+    if arguments.next_if_eq("measure").is_some() {
+        return measure(&folder, arguments.next().unwrap().parse().unwrap());
+    }
+    let wanted: Vec<_> = arguments.collect();
     for (name, config, rows) in SHAPES {
         if !wanted.is_empty() && !wanted.iter().any(|one| one == name) {
             continue;
         }
-        let config = DecoderConfig::from_json(config.as_bytes(), "config.json").unwrap();
-        let decoder = Decoder::random(&config, 0.02, 1, &device, DType::F32).unwrap();
-        let texts: Vec<Vec<u32>> = (0..rows)
-            .map(|row| (0..SEQUENCE).map(|at| ((row * 7919 + at * 31) % 32_000) as u32).collect())
-            .collect();
-        let batch = Batch::padded(&texts).unwrap();
-        let layers: Vec<_> = decoder.hidden_layers(HiddenSource::Residual).collect();
-        let hidden = median(|| {
-            read(decoder.pooled(&batch, &layers, HiddenSource::Residual, &Pooling::Mean).unwrap());
-        });
-        let prompt = Batch::padded(&texts[..1]).unwrap();
-        let prefill = median(|| read(decoder.logits_at(&prompt, &[(0, SEQUENCE - 1)]).unwrap()));
-        let settings = GenerationConfig::default().with_max_new_tokens(NEW_TOKENS);
-        let generator = settings.check().unwrap();
-        let decode = median(|| {
-            let nothing = |_: &[u32]| Ok(String::new());
-            let prompt: [&[u32]; 1] = [&texts[0]];
-            let (mut model, never) = (decoder.continuation(), AtomicBool::new(false));
-            generator.generate(&mut model, &prompt, &nothing, &never, &mut |_| {}).unwrap();
-        });
-        println!(
-            "{name}: hidden {:.1} ms ({rows}x{SEQUENCE}), prefill {:.1} ms (1x{SEQUENCE}), \
-             {:.1} ms a token; peak {:.0} MB",
-            hidden * 1e3,
-            prefill * 1e3,
-            (decode - prefill) * 1e3 / (NEW_TOKENS - 1) as f64,
-            peak()
-        );
+        let folder = folder.join(name);
+        if !folder.join("config.json").exists() {
+            make(&folder, config);
+        }
+        print!("{name}: ");
+        io::stdout().flush().unwrap();
+        // A process each, so that none has memory of another.
+        let program = std::env::current_exe().unwrap();
+        let mut alone = Command::new(program);
+        alone.arg(&folder).args(["measure", &rows.to_string()]);
+        assert!(alone.status().unwrap().success());
     }
+}
+
+fn make(folder: &Path, config: &str) {
+    fs::create_dir_all(folder).unwrap();
+    let decoder = DecoderConfig::from_json(config.as_bytes(), "config.json").unwrap();
+    let decoder = Decoder::random(&decoder, 0.02, 1, &Device::flex(), DType::F32).unwrap();
+    decoder.write_weights(folder.join("model.safetensors")).unwrap();
+    fs::write(folder.join("config.json"), config).unwrap();
+}
+
+fn measure(folder: &Path, rows: usize) {
+    let start = Instant::now();
+    let decoder = Decoder::load(folder, &Device::flex(), DType::F32).unwrap();
+    let load = (start.elapsed().as_secs_f64(), peak());
+    let texts: Vec<Vec<u32>> = (0..rows)
+        .map(|row| (0..SEQUENCE).map(|at| ((row * 7919 + at * 31) % 32_000) as u32).collect())
+        .collect();
+
+    let prompt = Batch::padded(&texts[..1]).unwrap();
+    let prefill = median(|| read(decoder.logits_at(&prompt, &[(0, SEQUENCE - 1)]).unwrap()));
+
+    let settings = GenerationConfig::default().with_max_new_tokens(NEW_TOKENS);
+    let generator = settings.check().unwrap();
+    let decode = median(|| {
+        let nothing = |_: &[u32]| Ok(String::new());
+        let prompt: [&[u32]; 1] = [&texts[0]];
+        let (mut model, never) = (decoder.continuation(), AtomicBool::new(false));
+        generator.generate(&mut model, &prompt, &nothing, &never, &mut |_| {}).unwrap();
+    });
+    let token = ((decode.0 - prefill.0) / (NEW_TOKENS - 1) as f64, decode.1);
+
+    let batch = Batch::padded(&texts).unwrap();
+    let layers: Vec<_> = decoder.hidden_layers(HiddenSource::Residual).collect();
+    let hidden = median(|| {
+        read(decoder.pooled(&batch, &layers, HiddenSource::Residual, &Pooling::Mean).unwrap());
+    });
+
+    let weights = fs::metadata(folder.join("model.safetensors")).unwrap().len() as f64 / 1e6;
+    let figures = [
+        ("load".to_owned(), load),
+        (format!("prefill 1x{SEQUENCE}"), prefill),
+        ("a token".to_owned(), token),
+        (format!("hidden {rows}x{SEQUENCE}"), hidden),
+    ];
+    let figures = figures.map(|(what, (seconds, megabytes))| {
+        format!("{what} {:.1} ms, {megabytes:.0} MB", seconds * 1e3)
+    });
+    println!("weights {weights:.0} MB; {}", figures.join("; "));
 }
 
 fn read<const D: usize>(tensor: Tensor<D>) {
     std::hint::black_box(tensor.into_data());
 }
 
-/// Seconds of one run, after one that doesn't count.
-fn median(mut run: impl FnMut()) -> f64 {
+/// Seconds of one run after one that doesn't count, and the most memory meanwhile.
+fn median(mut run: impl FnMut()) -> (f64, f64) {
+    // Forgets what was the most before.
+    let _ = fs::write("/proc/self/clear_refs", "5");
     run();
     let mut seconds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
@@ -101,13 +143,13 @@ fn median(mut run: impl FnMut()) -> f64 {
         })
         .collect();
     seconds.sort_by(f64::total_cmp);
-    seconds[ROUNDS / 2]
+    (seconds[ROUNDS / 2], peak())
 }
 
-/// Most memory so far, in megabytes; only Linux tells.
+/// Most resident memory so far, in megabytes; only Linux tells.
 fn peak() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    number.unwrap_or(f64::NAN) / 1e3
+    number.map_or(f64::NAN, |kilobytes| kilobytes * 1024.0 / 1e6)
 }

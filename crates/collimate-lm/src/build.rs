@@ -1,6 +1,8 @@
 //! A decoder of its configuration and whatever gives the tensors.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use collimate_peft::ModuleTree;
@@ -58,9 +60,32 @@ pub(crate) fn build(
     dtype: DType,
     fetch: &mut Fetch<'_>,
 ) -> Result<Decoder> {
+    if !device.supports_dtype(dtype) {
+        return Err(LmError::Dtype { dtype: dtype.name() });
+    }
     let names = config.family.names();
-    let mut builder = Builder { config, names, device, dtype, fetch, shapes: Vec::new() };
+    let mut builder = Builder { config, names, device, dtype, fetch, stored: Vec::new() };
     builder.decoder()
+}
+
+/// The modules of a decoder, by its tensors.
+pub(crate) fn module_tree(config: &DecoderConfig, stored: &[Wanted]) -> Result<ModuleTree> {
+    let failed = |source: collimate_peft::TreeError| LmError::Peft {
+        adapter: String::new(),
+        source: Box::new(source.into()),
+    };
+    let shapes = stored.iter().flat_map(|wanted| {
+        wanted.parts.iter().map(|part| {
+            let shape = wanted.shape(part).into_iter().map(|size| size as u64);
+            (part.tensor.clone(), shape.collect::<Vec<_>>())
+        })
+    });
+    let tree = ModuleTree::from_tensors(shapes).map_err(failed)?;
+    let names = config.family.names();
+    match config.tie_word_embeddings {
+        true => tree.with_tied_head(names.head, names.embedding).map_err(failed),
+        false => Ok(tree),
+    }
 }
 
 struct Builder<'a, 'f> {
@@ -69,8 +94,8 @@ struct Builder<'a, 'f> {
     device: &'a Device,
     dtype: DType,
     fetch: &'a mut Fetch<'f>,
-    /// Of all tensors so far, as they are in the file.
-    shapes: Vec<(String, Vec<u64>)>,
+    /// All tensors so far.
+    stored: Vec<Wanted>,
 }
 
 impl Builder<'_, '_> {
@@ -101,20 +126,10 @@ impl Builder<'_, '_> {
             final_norm,
             head,
             adapters: Vec::new(),
-            tree: self.tree()?,
+            tree: module_tree(config, &self.stored)?,
+            stored: Arc::new(std::mem::take(&mut self.stored)),
+            tracked: BTreeSet::new(),
         })
-    }
-
-    fn tree(&mut self) -> Result<ModuleTree> {
-        let failed = |source: collimate_peft::TreeError| LmError::Peft {
-            adapter: String::new(),
-            source: Box::new(source.into()),
-        };
-        let tree = ModuleTree::from_tensors(self.shapes.drain(..)).map_err(failed)?;
-        match self.config.tie_word_embeddings {
-            true => tree.with_tied_head(self.names.head, self.names.embedding).map_err(failed),
-            false => Ok(tree),
-        }
     }
 
     fn layer(&mut self, at: usize) -> Result<Layer> {
@@ -237,11 +252,7 @@ impl Builder<'_, '_> {
     }
 
     fn fetch<const D: usize>(&mut self, wanted: &Wanted) -> Result<Tensor<D>> {
-        let shapes = wanted.parts.iter().map(|part| {
-            let shape = wanted.shape(part).into_iter().map(|size| size as u64);
-            (part.tensor.clone(), shape.collect())
-        });
-        self.shapes.extend(shapes);
+        self.stored.push(wanted.clone());
         let data = (self.fetch)(wanted)?;
         Ok(Tensor::from_data(data, (self.device, self.dtype)))
     }

@@ -1,5 +1,9 @@
 //! Devices and number types by name.
 
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
+use burn::tensor::DeviceKind;
+#[cfg(any(feature = "cuda", feature = "wgpu", feature = "vulkan", feature = "metal"))]
+use burn::tensor::DeviceType;
 use burn::tensor::{DType, Device};
 use thiserror::Error;
 
@@ -42,6 +46,14 @@ pub enum DeviceError {
         /// What may stand there.
         expected: &'static str,
     },
+    /// This machine doesn't have the device.
+    #[error("this machine has no device '{text}'; it has {}", list(found))]
+    Absent {
+        /// The text.
+        text: String,
+        /// The devices that this machine has, of those that this program was built with.
+        found: Vec<String>,
+    },
     /// No type has this name.
     #[error("'{text}' names no type of weights; known are f32, bf16 and f16")]
     Dtype {
@@ -54,7 +66,7 @@ pub enum DeviceError {
 ///
 /// A number may follow, except after `cpu`: `cuda:1` is the second CUDA device, `vulkan:0` the first
 /// discrete graphics card that Vulkan sees. Without one `cuda` is the first, the others choose the
-/// fastest. Nothing is opened before the first tensor is made.
+/// fastest. The machine is asked whether it has the device, which is opened with its first tensor.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -65,8 +77,8 @@ pub enum DeviceError {
 /// ```
 ///
 /// # Errors
-/// [`DeviceError::Unknown`], [`DeviceError::Number`], or [`DeviceError::NotBuilt`] for a device whose
-/// feature is off.
+/// [`DeviceError::Unknown`], [`DeviceError::Number`], [`DeviceError::NotBuilt`] for a device whose
+/// feature is off, [`DeviceError::Absent`] for one that this machine doesn't have.
 pub fn parse_device(text: &str) -> Result<Device, DeviceError> {
     let (name, number) = match text.split_once(':') {
         Some((name, number)) => (name, Some(number)),
@@ -81,16 +93,17 @@ pub fn parse_device(text: &str) -> Result<Device, DeviceError> {
         return Err(DeviceError::NotBuilt { text: text.to_owned(), feature, built: devices() });
     };
     let refuse = |expected| DeviceError::Number { text: text.to_owned(), expected };
-    match number {
-        None => Ok(open(None)),
-        Some(_) if name == "cpu" => Err(refuse("the processor has no number")),
+    let number = match number {
+        None => None,
+        Some(_) if name == "cpu" => return Err(refuse("the processor has no number")),
         // Signs, which Rust's own parser takes, are refused.
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             let number: u16 = digits.parse().map_err(|_| refuse(NUMBER))?;
-            Ok(open(Some(number.into())))
+            Some(number.into())
         }
-        Some(_) => Err(refuse(NUMBER)),
-    }
+        Some(_) => return Err(refuse(NUMBER)),
+    };
+    open(number).ok_or_else(|| DeviceError::Absent { text: text.to_owned(), found: found() })
 }
 
 /// The names of the devices that this program was built with, by the features of this crate.
@@ -120,8 +133,8 @@ struct Backend {
     name: &'static str,
     /// What brings it.
     feature: &'static str,
-    /// None if the feature is off.
-    open: Option<fn(Option<usize>) -> Device>,
+    /// None if the feature is off; gives none if this machine doesn't have the device.
+    open: Option<fn(Option<usize>) -> Option<Device>>,
 }
 
 /// The constructor, if the feature is on.
@@ -138,38 +151,56 @@ macro_rules! built {
     }};
 }
 
+/// The constructor of graphics cards that are reached in some way, if the feature is on.
+macro_rules! cards {
+    ($feature:literal, $open:path, $kind:ident) => {
+        built!($feature, |number| {
+            let found = Device::enumerate(DeviceType::$kind);
+            let device = $open(number.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu));
+            let here = if number.is_none() { !found.is_empty() } else { found.contains(&device) };
+            here.then_some(device)
+        })
+    };
+}
+
 const BACKENDS: [Backend; 5] = [
-    Backend { name: "cpu", feature: "flex", open: built!("flex", |_| Device::flex()) },
+    Backend {
+        name: "cpu",
+        feature: "flex",
+        open: built!("flex", |number| number.is_none().then(Device::flex)),
+    },
     Backend {
         name: "cuda",
         feature: "cuda",
-        open: built!("cuda", |number| Device::cuda(number.unwrap_or(0))),
+        open: built!("cuda", |number| {
+            let device = Device::cuda(number.unwrap_or(0));
+            Device::enumerate(DeviceType::Cuda).contains(&device).then_some(device)
+        }),
     },
-    Backend {
-        name: "wgpu",
-        feature: "wgpu",
-        open: built!("wgpu", |number| Device::wgpu(graphics_card(number))),
-    },
-    Backend {
-        name: "vulkan",
-        feature: "vulkan",
-        open: built!("vulkan", |number| Device::vulkan(graphics_card(number))),
-    },
-    Backend {
-        name: "metal",
-        feature: "metal",
-        open: built!("metal", |number| Device::metal(graphics_card(number))),
-    },
+    Backend { name: "wgpu", feature: "wgpu", open: cards!("wgpu", Device::wgpu, Wgpu) },
+    Backend { name: "vulkan", feature: "vulkan", open: cards!("vulkan", Device::vulkan, Vulkan) },
+    Backend { name: "metal", feature: "metal", open: cards!("metal", Device::metal, Metal) },
 ];
 
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
-fn graphics_card(number: Option<usize>) -> burn::tensor::DeviceKind {
-    use burn::tensor::DeviceKind;
-    number.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu)
+/// The names of the devices that this machine has.
+fn found() -> Vec<String> {
+    let mut names = Vec::new();
+    for Backend { name, open, .. } in BACKENDS {
+        let here = |number| open.is_some_and(|open| open(number).is_some());
+        if here(None) {
+            names.push(name.to_owned());
+        }
+        let numbers = (0..).take_while(|&number| here(Some(number)));
+        names.extend(numbers.map(|number| format!("{name}:{number}")));
+    }
+    names
 }
 
-fn list(names: &[&str]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+fn list(names: &[impl AsRef<str>]) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -221,19 +252,15 @@ mod tests {
         assert_eq!(devices()[0], "cpu");
     }
 
-    #[cfg(feature = "cuda")]
+    #[cfg(any(feature = "cuda", feature = "wgpu", feature = "vulkan", feature = "metal"))]
     #[test]
-    fn a_cuda_device_has_its_number() {
-        assert_eq!(parse_device("cuda").unwrap(), Device::cuda(0));
-        assert_eq!(parse_device("cuda:3").unwrap(), Device::cuda(3));
-    }
-
-    #[cfg(feature = "wgpu")]
-    #[test]
-    fn a_number_chooses_among_the_discrete_cards() {
-        use burn::tensor::DeviceKind;
-        assert_eq!(parse_device("wgpu").unwrap(), Device::wgpu(DeviceKind::DefaultDevice));
-        assert_eq!(parse_device("wgpu:1").unwrap(), Device::wgpu(DeviceKind::DiscreteGpu(1)));
+    fn a_device_that_is_not_here_is_refused_with_those_that_are() {
+        for name in devices().into_iter().filter(|&name| name != "cpu") {
+            let error = parse_device(&format!("{name}:65535")).unwrap_err();
+            let DeviceError::Absent { found, .. } = &error else { panic!("{error}") };
+            assert_eq!(found.contains(&"cpu".to_owned()), cfg!(feature = "flex"));
+            assert!(found.iter().all(|text| parse_device(text).is_ok()), "{error}");
+        }
     }
 
     #[test]

@@ -163,6 +163,26 @@ pub enum LmError {
         #[source]
         source: Box<collimate_peft::PeftError>,
     },
+    /// A model can't be trained as it was asked to.
+    #[error("{message}")]
+    Training {
+        /// Why, and what to do.
+        message: String,
+    },
+    /// A model has no parameter of this name, or none of this size.
+    #[error("parameter '{name}': {message}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The device doesn't compute in the wanted type.
+    #[error("the device doesn't compute in {dtype}; every one does in f32")]
+    Dtype {
+        /// Its name.
+        dtype: &'static str,
+    },
     /// The device can't read back a result.
     #[error("a result can't be read from the device: {message}")]
     Device {

@@ -137,7 +137,7 @@ impl Decoder {
             (Seen::Mlp(layer, states), HiddenSource::Mlp) if wanted(layer) => put(layer, states),
             _ => {}
         };
-        let last = self.run_until(batch, None, until, &mut see)?;
+        let last = self.run_until(batch, None, None, until, &mut see)?;
         if source == HiddenSource::Residual && wanted(end) {
             put(end, &self.final_norm.forward(last));
         }

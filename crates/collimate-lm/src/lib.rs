@@ -14,9 +14,13 @@ mod lora;
 mod model;
 #[cfg_attr(not(feature = "autodiff"), allow(dead_code, reason = "nobody asks for gradients"))]
 mod ops;
+mod parameters;
 mod random;
 mod save;
 mod score;
+mod targets;
+mod token_loss;
+mod training;
 
 pub use batch::Batch;
 pub use config::{
@@ -35,3 +39,7 @@ pub use hidden::{HiddenSource, Pooling};
 pub use load::LoadEvent;
 pub use lora::LowRank;
 pub use model::Decoder;
+pub use parameters::Parameter;
+pub use targets::Targets;
+pub use token_loss::{LossConfig, TokenLoss};
+pub use training::Training;

@@ -1,34 +1,42 @@
 //! The decoder and its parts.
 
 mod attention;
+mod branch;
 mod cache;
 mod layer;
 mod mlp;
 mod norm;
 mod projection;
+mod recompute;
 mod weight;
 
 pub(crate) use attention::Attention;
+pub(crate) use branch::{Branch, Magnitude};
 pub(crate) use cache::Cache;
 pub(crate) use layer::{Layer, LayerInput};
 pub(crate) use mlp::Mlp;
 pub(crate) use norm::Norm;
-pub(crate) use projection::{Branch, Member, Projections};
-pub(crate) use weight::Weight;
+pub(crate) use projection::{Member, Projections};
+pub(crate) use weight::{Slot, Weight};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor};
 use collimate_peft::ModuleTree;
 
 use crate::batch::Batch;
+use crate::build::Wanted;
 use crate::config::{DecoderConfig, Frequencies, RotaryConfig};
 use crate::error::Result;
-use crate::ops::{Turns, Visible};
+use crate::ops::{Draw, Turns, Visible};
+use crate::training::Training;
+use recompute::Recompute;
 
 /// A decoder-only language model on a device.
 ///
-/// Weights never change and never require gradients. What is trained is attached:
+/// Its weights stay as they are, and never require gradients, unless they are
+/// [tracked](Decoder::track). Low-rank branches are attached beside them:
 /// [`attach`](Decoder::attach).
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -43,6 +51,10 @@ pub struct Decoder {
     pub(crate) head: Option<Projections>,
     pub(crate) adapters: Vec<String>,
     pub(crate) tree: ModuleTree,
+    /// What the weights are made of, in the order of [`slots`](Decoder::slots).
+    pub(crate) stored: Arc<Vec<Wanted>>,
+    /// The names of the parameters that are trained.
+    pub(crate) tracked: BTreeSet<String>,
 }
 
 /// What a run through the layers shows on its way.
@@ -82,32 +94,42 @@ impl Decoder {
         cache: Option<&mut Cache>,
         see: &mut dyn FnMut(Seen<'_>),
     ) -> Result<Tensor<3>> {
-        let x = self.run_until(batch, cache, self.layers.len(), see)?;
+        let x = self.run_until(batch, cache, None, self.layers.len(), see)?;
         Ok(self.final_norm.forward(x))
     }
 
-    /// Runs a batch through the first `until` layers.
+    /// Runs a batch through the first `until` layers; without `training` nothing is dropped.
     pub(crate) fn run_until(
         &self,
         batch: &Batch,
         mut cache: Option<&mut Cache>,
+        training: Option<&Training>,
         until: usize,
         see: &mut dyn FnMut(Seen<'_>),
     ) -> Result<Tensor<3>> {
         batch.check(&self.config)?;
         let offset = cache.as_ref().map_or(0, |cache| cache.len());
-        let mut x = self.embed(batch);
+        let mut x = self.embed(batch, training);
         see(Seen::Residual(0, &x));
         let turns = self.turns(batch);
+        let draw = training.map(|training| Draw { key: training.key, row: 0 });
+        let recompute = training
+            .filter(|training| training.recompute)
+            .map(|training| Recompute::new(&self.config, batch, training.key));
         for (at, layer) in self.layers.iter().take(until).enumerate() {
             let window = layer.config.sliding_window;
+            let turns = layer.config.rotary.and_then(|rotary| turns.get(rotary));
             let input = LayerInput {
-                turns: layer.config.rotary.and_then(|rotary| turns.get(rotary)),
+                turns,
                 visible: Visible { offset, first: batch.first(), window },
                 cache: cache.as_deref_mut().and_then(|cache| cache.layer(at)),
                 config: &self.config,
+                draw,
             };
-            x = layer.forward(x, input, &mut |mlp| see(Seen::Mlp(at + 1, mlp)));
+            x = match &recompute {
+                Some(recompute) => recompute.layer(layer, turns, x)?,
+                None => layer.forward(x, input, &mut |mlp| see(Seen::Mlp(at + 1, mlp))),
+            };
             see(Seen::Residual(at + 1, &x));
         }
         if let Some(cache) = cache {
@@ -119,7 +141,7 @@ impl Decoder {
     /// The logits of states that left the final norm: `[rows, sequence, vocab]`.
     pub(crate) fn head(&self, hidden: Tensor<3>) -> Tensor<3> {
         let logits = match &self.head {
-            Some(head) => head.forward(hidden),
+            Some(head) => head.forward(hidden, None),
             None => self.embedding.apply(hidden, None),
         };
         match self.config.logit_softcap {
@@ -128,12 +150,15 @@ impl Decoder {
         }
     }
 
-    fn embed(&self, batch: &Batch) -> Tensor<3> {
+    fn embed(&self, batch: &Batch, training: Option<&Training>) -> Tensor<3> {
         let shape = [batch.rows(), batch.sequence(), self.config.hidden_size];
         let select = |table: &Weight, ids: &[u32]| table.select(ids, &self.device).reshape(shape);
         let mut x = select(&self.embedding, batch.ids());
         if let Some(scale) = self.config.embedding_scale {
             x = x * rounded(scale, self.dtype);
+        }
+        if let Some(training) = training {
+            x = self.noisy(x, training);
         }
         match &self.positions {
             Some(table) => x + select(table, batch.positions()),

@@ -1,13 +1,12 @@
 //! Logits and the probabilities of tokens.
 
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 
 use crate::batch::Batch;
 use crate::error::{LmError, Result};
+use crate::lora::indices;
 use crate::model::Decoder;
-
-/// Logits that exist at once, in numbers.
-const CHUNK: usize = 1 << 23;
+use crate::targets::Targets;
 
 impl Decoder {
     /// The hidden states that the head reads, after the final norm: `[rows, sequence, hidden]`.
@@ -49,7 +48,7 @@ impl Decoder {
         Ok(self.head(hidden).squeeze_dim(0))
     }
 
-    /// The log-probability of every token but the first of each row, given those before it.
+    /// The log-probability of every token but the first of each text, given those before it.
     ///
     /// Logits are made in chunks of tokens; never do all exist at once. They, and the sum over the
     /// vocabulary, are float32.
@@ -58,36 +57,21 @@ impl Decoder {
     ///
     /// As [`forward`](Self::forward); [`LmError::Device`].
     pub fn log_probs(&self, batch: &Batch) -> Result<Vec<Vec<f32>>> {
-        let hidden = self.forward(batch)?;
-        let sequence = batch.sequence();
-        let mut at = Vec::new();
-        for (row, &length) in batch.lengths().iter().enumerate() {
-            at.extend((0..length - 1).map(|position| row * sequence + position));
+        let targets = Targets::all(batch);
+        let losses = self.losses(self.forward(batch)?, &targets)?;
+        let mut found = vec![Vec::new(); batch.rows()];
+        for (predicted, loss) in targets.predicted().iter().zip(losses) {
+            if let Some(row) = found.get_mut(predicted.at / batch.sequence()) {
+                row.push(-loss);
+            }
         }
-        let mut found = Vec::with_capacity(at.len());
-        for chunk in at.chunks((CHUNK / self.config.vocab_size.max(1)).max(1)) {
-            let logits = self.head(self.rows_of(hidden.clone(), chunk)).cast(DType::F32);
-            let logits: Tensor<2> = logits.squeeze_dim(0);
-            let next: Vec<i64> = chunk
-                .iter()
-                .map(|at| i64::from(batch.ids().get(at + 1).copied().unwrap_or_default()))
-                .collect();
-            let next = TensorData::new(next, [chunk.len(), 1]);
-            let next = Tensor::<2, Int>::from_data(next, &self.device);
-            let most = logits.clone().max_dim(1);
-            let sum = (logits.clone() - most.clone()).exp().sum_dim(1).log() + most;
-            found.extend(read(logits.gather(1, next) - sum)?);
-        }
-        let mut found = found.into_iter();
-        let rows = batch.lengths().iter();
-        Ok(rows.map(|length| found.by_ref().take(length - 1).collect()).collect())
+        Ok(found)
     }
 
     /// Some positions, counted through all rows, as one row.
     fn rows_of(&self, hidden: Tensor<3>, at: &[usize]) -> Tensor<3> {
         let [rows, sequence, width] = hidden.dims();
-        let at: Vec<i64> = at.iter().map(|&at| at as i64).collect();
-        let at = Tensor::<1, Int>::from_data(at.as_slice(), &self.device);
+        let at = indices(at, &self.device);
         hidden.reshape([rows * sequence, width]).select(0, at).unsqueeze_dim(0)
     }
 }

@@ -3,13 +3,13 @@
 
 mod fixture;
 
-use std::sync::atomic::AtomicBool;
-
 use burn::tensor::{DType, Device};
-use collimate_lm::{Batch, Decoder, GenerationConfig, HiddenSource, Pooling};
+use collimate_lm::{Batch, Decoder, HiddenSource, Pooling};
 use collimate_peft::Adapter;
 use collimate_tensors::Checkpoint;
-use fixture::{Fixture, assert_close, fixtures, numbers};
+use fixture::{Fixture, assert_close, distance, fixtures, greedy, numbers};
+#[cfg(feature = "autodiff")]
+use fixture::{cross_entropy, gradients};
 
 /// Float32 sums in another order: some units in the last place of the largest number.
 const TOLERANCE: f32 = 2e-5;
@@ -96,11 +96,7 @@ fn halves_are_near_float32() {
         let theirs = fixture.floats("logits_bf16");
         let ours = numbers(load(fixture, DType::BF16).logits(&batch).unwrap());
         // Each rounds at other places: ours is as near to the truth as theirs is.
-        let distance = |found: &[f32]| {
-            let squares = found.iter().zip(&exact).map(|(a, b)| f64::from(a - b).powi(2));
-            squares.sum::<f64>().sqrt()
-        };
-        let (ours, theirs) = (distance(&ours), distance(&theirs));
+        let [ours, theirs] = [ours, theirs].map(|found| distance(&found, &exact));
         assert!(ours < 1.5 * theirs, "{}: {ours} is farther off than {theirs}", fixture.name);
         assert!(ours > 0.0, "{}: nothing was rounded", fixture.name);
     }
@@ -206,66 +202,13 @@ fn weights_are_written_back_as_they_were() {
 #[cfg(feature = "autodiff")]
 #[test]
 fn gradients_of_adapters_are_those_of_torch() {
-    use std::collections::BTreeMap;
-
-    use burn::tensor::{Int, Tensor, TensorData, activation};
-    use collimate_lm::LowRank;
-    use collimate_peft::{AdapterKey, AdapterPart};
-
     let mut compared = 0;
     for fixture in fixtures() {
-        let names: Vec<_> =
-            fixture.names().into_iter().filter(|name| name.starts_with("grad.")).collect();
-        if names.is_empty() {
-            continue;
-        }
-        let device = Device::flex().autodiff();
-        let mut decoder = load(&fixture, DType::F32);
-        let adapter = Adapter::read(fixture.folder.join("adapter")).unwrap();
-        let targets = adapter.check(decoder.module_tree()).unwrap();
-        let mut leaves = BTreeMap::new();
-        let branches = targets.modules.iter().map(|target| {
-            let [a, b] = [AdapterPart::A, AdapterPart::B].map(|part| {
-                let key = AdapterKey::new(&target.module, part);
-                let tensor = adapter.get(&key).unwrap().unwrap();
-                let bytes = tensor.bytes().as_chunks::<4>().0;
-                let values: Vec<f32> =
-                    bytes.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-                let shape: Vec<usize> = tensor.shape().iter().map(|&size| size as usize).collect();
-                let leaf = Tensor::<2>::from_data(TensorData::new(values, shape), &device);
-                let leaf = leaf.require_grad();
-                leaves.insert(format!("grad.{key}"), leaf.clone());
-                leaf
-            });
-            LowRank::new(&target.module, a, b, target.scale)
-        });
-        let branches = branches.collect();
-        decoder.attach("trained", branches).unwrap();
-        let rows = fixture.rows("input_ids");
-        let logits = decoder.logits(&Batch::padded(&rows).unwrap()).unwrap();
-        let [count, length, vocabulary] = logits.dims();
-        let log_probs = activation::log_softmax(logits.narrow(1, 0, length - 1), 2);
-        let next: Vec<i64> =
-            rows.iter().flat_map(|row| row[1..].iter().map(|&id| i64::from(id))).collect();
-        let next = TensorData::new(next, [count * (length - 1), 1]);
-        let log_probs = log_probs.reshape([count * (length - 1), vocabulary]);
-        let loss = log_probs.gather(1, Tensor::<2, Int>::from_data(next, &device)).mean().neg();
-        let gradients = loss.backward();
-        for name in names {
-            let found = leaves[&name].grad(&gradients).unwrap();
+        for (name, found) in gradients(&fixture, load(&fixture, DType::F32), cross_entropy) {
             let what = format!("{}: {name}", fixture.name);
-            assert_close(&what, &numbers(found), &fixture.floats(&name), 1e-5);
+            assert_close(&what, &found, &fixture.floats(&name), 1e-5);
             compared += 1;
         }
     }
     assert!(compared > 20);
-}
-
-fn greedy(decoder: &Decoder, prompts: &[&[u32]], tokens: usize) -> Vec<Vec<u32>> {
-    let generator = GenerationConfig::default().with_max_new_tokens(tokens).check().unwrap();
-    let decode = |_: &[u32]| Ok(String::new());
-    let never = AtomicBool::new(false);
-    let mut model = decoder.continuation();
-    let texts = generator.generate(&mut model, prompts, &decode, &never, &mut |_| {}).unwrap();
-    texts.into_iter().map(|text| text.tokens).collect()
 }

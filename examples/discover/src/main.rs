@@ -3,8 +3,6 @@
 
 mod table;
 
-use std::env;
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +12,7 @@ use collimate_models::{
     Catalog, Entry, MatchRule, ScanConfig, Selected, SkipReason, Skipped, printable,
 };
 use serde_json::{Value, json};
+use shell::{Outcome, hub_cache, note, variable};
 
 /// Lists the language models on this machine.
 ///
@@ -43,38 +42,7 @@ struct Arguments {
 const DEFAULT_ROOT: &str = "models";
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        // The help, or the version.
-        Err(error) if !error.use_stderr() => {
-            error.print().ok();
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => return wrong_input(first_line(&error)),
-    };
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Input(message)) => wrong_input(message),
-        // Whoever read the output has read enough.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
-        Err(Failure::Output(error)) => {
-            note(format_args!("error: can't write the output: {error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-enum Failure {
-    Input(String),
-    Output(io::Error),
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
+    shell::main(|arguments, _| run(&arguments), |_| false)
 }
 
 /// A model to print, with how it was selected.
@@ -83,7 +51,7 @@ struct Row<'a> {
     selected: Option<(String, MatchRule)>,
 }
 
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+fn run(arguments: &Arguments) -> Outcome {
     let catalog = Catalog::scan(&places(arguments));
     for root in arguments.root.iter().chain(&arguments.hf_cache) {
         check_readable(&catalog, root)?;
@@ -110,37 +78,26 @@ fn places(arguments: &Arguments) -> ScanConfig {
     for root in &arguments.root {
         config = config.with_root(root);
     }
-    match arguments.hf_cache.clone().or_else(default_cache) {
+    match arguments.hf_cache.clone().or_else(hub_cache) {
         Some(cache) => config.with_hub_cache(cache),
         None => config,
     }
 }
 
-fn default_cache() -> Option<PathBuf> {
-    let cache = || variable("HF_HUB_CACHE").map(PathBuf::from);
-    let home = || variable("HF_HOME").map(|home| PathBuf::from(home).join("hub"));
-    let user = || env::home_dir().map(|home| home.join(".cache/huggingface/hub"));
-    cache().or_else(home).or_else(user)
-}
-
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.trim().is_empty())
-}
-
 /// A place that was asked for has to be there; the default ones need not.
-fn check_readable(catalog: &Catalog, place: &PathBuf) -> Result<(), Failure> {
+fn check_readable(catalog: &Catalog, place: &PathBuf) -> Outcome {
     let of_place = |path: &&Skipped| path.path == *place;
     match catalog.skipped().iter().find(of_place).map(|skipped| &skipped.reason) {
         Some(reason @ (SkipReason::NotFound | SkipReason::Unreadable { .. })) => {
             let place = place.to_string_lossy();
-            Err(Failure::Input(format!("{}: {reason}", printable(&place))))
+            Err(format!("{}: {reason}", printable(&place)).into())
         }
         _ => Ok(()),
     }
 }
 
-fn selected<'a>(catalog: &'a Catalog, queries: &str) -> Result<Vec<Row<'a>>, Failure> {
-    let selected = catalog.select(queries).map_err(|error| Failure::Input(error.to_string()))?;
+fn selected<'a>(catalog: &'a Catalog, queries: &str) -> Outcome<Vec<Row<'a>>> {
+    let selected = catalog.select(queries)?;
     let row =
         |found: Selected<'a>| Row { entry: found.entry, selected: Some((found.query, found.rule)) };
     Ok(selected.into_iter().map(row).collect())
@@ -192,20 +149,5 @@ fn is_absent_default(skipped: &Skipped) -> bool {
 }
 
 fn is_default(path: &Path) -> bool {
-    path == Path::new(DEFAULT_ROOT) || default_cache().is_some_and(|cache| path == cache)
-}
-
-fn wrong_input(message: String) -> ExitCode {
-    note(format_args!("error: {message}"));
-    ExitCode::from(2)
-}
-
-fn first_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
-}
-
-fn note(message: impl Display) {
-    // Nothing can be done about a standard error that is closed.
-    writeln!(io::stderr(), "{message}").ok();
+    path == Path::new(DEFAULT_ROOT) || hub_cache().is_some_and(|cache| path == cache)
 }

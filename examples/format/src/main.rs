@@ -11,13 +11,12 @@ mod show;
 mod template;
 mod write;
 
+use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Parser;
 use collimate_data::{
     ColumnMapping, DataError, ReadSettings, Recognition, Recognizer, Record, Result, Source,
     SplitConfig, Tokenizer,
@@ -34,45 +33,25 @@ use crate::write::Output;
 const LOOKED_AT: usize = 100;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        // The help, or the version.
-        Err(error) if !error.use_stderr() => {
-            error.print().ok();
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            let text = error.to_string();
-            note(text.lines().next().unwrap_or_default());
-            return ExitCode::from(2);
-        }
+    let run = |arguments: Arguments, cancelled: &AtomicBool| {
+        run(&arguments, cancelled).map_err(explained)
     };
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let flag = cancelled.clone();
-    if let Err(error) = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)) {
-        note(&format!("Ctrl-C ends the program at once: {error}"));
-    }
-    match run(&arguments, &cancelled) {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read the output has read enough.
-        Err(DataError::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
+    shell::main(run, |error| match error.downcast_ref() {
+        Some(DataError::Io { source, .. }) => is_trouble(source),
+        Some(error) => matches!(error, DataError::Cancelled),
+        None => false,
+    })
+}
+
+/// The error, with the argument that helps, if there is one.
+fn explained(error: DataError) -> Box<dyn Error> {
+    match error {
+        DataError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => source.into(),
+        DataError::Unrecognized { .. } => {
+            format!("{error} with --columns, as in prompt=goal,completion=target").into()
         }
-        Err(error) => {
-            let way_out = match &error {
-                DataError::Unrecognized { .. } => {
-                    " with --columns, as in prompt=goal,completion=target"
-                }
-                DataError::NothingTrained { .. } => " with --drop-untrained",
-                _ => "",
-            };
-            note(&format!("error: {error}{way_out}"));
-            let is_input = match &error {
-                DataError::Io { source, .. } => !is_trouble(source),
-                error => !matches!(error, DataError::Cancelled),
-            };
-            if is_input { ExitCode::from(2) } else { ExitCode::FAILURE }
-        }
+        DataError::NothingTrained { .. } => format!("{error} with --drop-untrained").into(),
+        error => error.into(),
     }
 }
 
@@ -203,9 +182,4 @@ fn render(
 /// Names what an error of the operating system is about.
 fn at<P: AsRef<Path>>(path: P) -> impl FnOnce(io::Error) -> DataError {
     move |source| DataError::Io { path: path.as_ref().to_owned(), source }
-}
-
-fn note(message: &str) {
-    // Nothing can be done about a standard error that is closed.
-    writeln!(io::stderr(), "{message}").ok();
 }

@@ -26,7 +26,7 @@ impl Progress {
     /// Says something that stays.
     pub fn note(&mut self, message: &str) {
         self.clear();
-        crate::note(message);
+        shell::note(message);
     }
 
     /// Says what is done now, unless something was said just before.
@@ -40,7 +40,7 @@ impl Progress {
             write!(io::stderr(), "\r\u{1b}[2K{doing}").ok();
             self.has_line = true;
         } else {
-            crate::note(&doing);
+            shell::note(&doing);
         }
     }
 

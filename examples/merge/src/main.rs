@@ -4,17 +4,12 @@
 mod arguments;
 mod demonstration;
 
-use std::env;
 use std::error::Error;
-use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use clap::Parser;
-use clap::error::ErrorKind;
 use collimate_artifact::{
     Alignment, ArtifactError, ArtifactEvent, ArtifactWriter, Parent, Replace, Sharding, Technique,
     Written,
@@ -23,45 +18,21 @@ use collimate_models::{Catalog, ScanConfig};
 use collimate_peft::Adapter;
 use jiff::Timestamp;
 use serde_json::json;
+use shell::{Outcome, Percent, hub_cache, note};
 
 use arguments::Arguments;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error)
-            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
-        {
-            error.print().ok();
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            let text = error.to_string();
-            return fail(2, text.lines().next().unwrap_or_default().trim_start_matches("error: "));
-        }
-    };
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&cancelled);
-    if let Err(error) = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)) {
-        note(format_args!("note: Ctrl-C will not clean up: {error}"));
-    }
-    match run(arguments, &cancelled) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let code = match &*error {
-                error if error.is::<io::Error>() => 1,
-                error => match error.downcast_ref() {
-                    Some(ArtifactError::Io { .. } | ArtifactError::NoSpace { .. }) => 1,
-                    Some(ArtifactError::Cancelled | ArtifactError::Unsound { .. }) => 1,
-                    _ => 2,
-                },
-            };
-            fail(code, chain(&*error))
-        }
-    }
+    shell::main(run, |error| {
+        use ArtifactError::{Cancelled, Io, NoSpace, Unsound};
+        matches!(
+            error.downcast_ref(),
+            Some(Io { .. } | NoSpace { .. } | Cancelled | Unsound { .. })
+        )
+    })
 }
 
-fn run(arguments: Arguments, cancelled: &AtomicBool) -> Result<(), Box<dyn Error>> {
+fn run(arguments: Arguments, cancelled: &AtomicBool) -> Outcome {
     let (Some(base), Some(out)) = (&arguments.base, &arguments.out) else {
         let folder = tempfile::tempdir()?;
         let arguments = demonstration::make(folder.path(), arguments)?;
@@ -92,15 +63,19 @@ fn run(arguments: Arguments, cancelled: &AtomicBool) -> Result<(), Box<dyn Error
     {
         writer = writer.with_tokenizer(&given.folder);
     }
-    let mut progress = Progress::new();
+    let mut percent = Percent::new("merging");
+    let show = &mut |event: &ArtifactEvent| {
+        if let ArtifactEvent::Merged { bytes, of } = event {
+            percent.show(*bytes, *of);
+        }
+    };
     let written = if arguments.adapter_only || parent.folder.is_none() {
         if !arguments.adapter_only {
             note(format_args!("note: {base} can't be found; the adapter is written alone"));
         }
-        writer.write_adapter(out, cancelled, &mut |event: &ArtifactEvent| progress.show(event))?
+        writer.write_adapter(out, cancelled, show)?
     } else {
-        writer
-            .write_standalone(out, cancelled, &mut |event: &ArtifactEvent| progress.show(event))?
+        writer.write_standalone(out, cancelled, show)?
     };
     let mut output =
         if arguments.json { format!("{:#}", json!(written)) } else { summary(&written) };
@@ -121,7 +96,7 @@ fn parent(base: &str, arguments: &Arguments) -> Result<Parent, Box<dyn Error>> {
     if arguments.root.is_empty() {
         places = places.with_root("models");
     }
-    if let Some(cache) = arguments.hf_cache.clone().or_else(default_cache) {
+    if let Some(cache) = arguments.hf_cache.clone().or_else(hub_cache) {
         places = places.with_hub_cache(cache);
     }
     let catalog = Catalog::scan(&places);
@@ -139,13 +114,6 @@ fn parent(base: &str, arguments: &Arguments) -> Result<Parent, Box<dyn Error>> {
             Err(_) => Err(error.into()),
         },
     }
-}
-
-fn default_cache() -> Option<PathBuf> {
-    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    variable("HF_HUB_CACHE")
-        .or_else(|| Some(variable("HF_HOME")?.join("hub")))
-        .or_else(|| Some(env::home_dir()?.join(".cache/huggingface/hub")))
 }
 
 fn summary(written: &Written) -> String {
@@ -172,50 +140,4 @@ fn summary(written: &Written) -> String {
         text.push_str(&format!("\nnot part of the model: {}", written.left_out.join(", ")));
     }
     text
-}
-
-/// A line that is written anew on a terminal; nothing elsewhere.
-struct Progress {
-    terminal: bool,
-    percent: u64,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { terminal: io::stderr().is_terminal(), percent: 0 }
-    }
-
-    fn show(&mut self, event: &ArtifactEvent) {
-        let ArtifactEvent::Merged { bytes, of } = event else { return };
-        let percent = (u128::from(*bytes) * 100 / u128::from((*of).max(1))) as u64;
-        if self.terminal && percent > self.percent {
-            self.percent = percent;
-            let end = if percent == 100 { "\n" } else { "\r" };
-            write!(io::stderr(), "merging: {percent} %{end}").ok();
-        }
-    }
-}
-
-/// An error with all that caused it, on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text.replace('\n', " ")
-}
-
-fn fail(code: u8, message: impl Display) -> ExitCode {
-    note(format_args!("error: {message}"));
-    ExitCode::from(code)
-}
-
-fn note(message: impl Display) {
-    // Nothing can be done about a standard error that is closed.
-    writeln!(io::stderr(), "{message}").ok();
 }

@@ -1,16 +1,20 @@
-//! What the programs have in common: arguments, exit codes, Ctrl-C, and opening a model.
+//! What the programs have in common: arguments, exit codes, Ctrl-C, progress, where models lie, and
+//! opening one.
 
 #[cfg(feature = "model")]
 mod demonstration;
 #[cfg(feature = "model")]
 mod model;
+mod percent;
 #[cfg(feature = "model")]
 mod texts;
 
+use std::env;
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{ExitCode, Termination};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,18 +24,19 @@ use clap::Parser;
 pub use demonstration::Demonstration;
 #[cfg(feature = "model")]
 pub use model::{ModelArguments, Opened, rows_together};
+pub use percent::Percent;
 #[cfg(feature = "model")]
 pub use texts::{Text, read_texts};
 
-/// How a program ends.
-pub type Outcome = Result<(), Box<dyn Error>>;
+/// How a program ends; one that has something to say with its exit code returns an [`ExitCode`].
+pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// Parses the arguments and runs the program; Ctrl-C sets the flag that it gets.
 ///
 /// Exits with 0 when done, with 2 for arguments and input that are wrong, with 1 for everything else:
 /// errors of input and output that are not the user's, and those that `is_ours` says yes to.
-pub fn main<A: Parser>(
-    run: impl FnOnce(A, &AtomicBool) -> Outcome,
+pub fn main<A: Parser, T: Termination>(
+    run: impl FnOnce(A, &AtomicBool) -> Outcome<T>,
     is_ours: fn(&(dyn Error + 'static)) -> bool,
 ) -> ExitCode {
     let arguments = match A::try_parse() {
@@ -53,7 +58,7 @@ pub fn main<A: Parser>(
         note(format_args!("note: Ctrl-C ends the program at once: {error}"));
     }
     match run(arguments, &cancelled) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(done) => done.report(),
         Err(error) => {
             let broken = error.downcast_ref::<io::Error>().map(io::Error::kind);
             // Whoever read the output has read enough.
@@ -64,6 +69,19 @@ pub fn main<A: Parser>(
             if broken.is_some() || is_ours(&*error) { ExitCode::FAILURE } else { ExitCode::from(2) }
         }
     }
+}
+
+/// The Hugging Face cache of this machine's user.
+pub fn hub_cache() -> Option<PathBuf> {
+    let cache = || variable("HF_HUB_CACHE").map(PathBuf::from);
+    let home = || variable("HF_HOME").map(|home| PathBuf::from(home).join("hub"));
+    let user = || env::home_dir().map(|home| home.join(".cache/huggingface/hub"));
+    cache().or_else(home).or_else(user)
+}
+
+/// A variable of the environment that isn't empty.
+pub fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// A line on standard error.

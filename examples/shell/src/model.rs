@@ -1,5 +1,4 @@
 use std::error::Error;
-use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -7,6 +6,8 @@ use clap::Args;
 use collimate_data::Tokenizer;
 use collimate_lm::{Decoder, LmError, LoadEvent, parse_device, parse_dtype};
 use collimate_peft::Adapter;
+
+use crate::Percent;
 
 /// Which model, and where it runs.
 #[derive(Args)]
@@ -39,8 +40,12 @@ impl ModelArguments {
     pub fn open(&self, folder: &Path, cancelled: &AtomicBool) -> Result<Opened, Box<dyn Error>> {
         let (device, dtype) = (parse_device(&self.device)?, parse_dtype(&self.dtype)?);
         let tokenizer = Tokenizer::from_folder(folder)?;
-        let mut progress = Progress { terminal: io::stderr().is_terminal(), percent: 0 };
-        let show = &mut |event: &LoadEvent| progress.show(event);
+        let mut percent = Percent::new("loading");
+        let show = &mut |event: &LoadEvent| {
+            if let LoadEvent::Loaded { bytes, of } = event {
+                percent.show(*bytes, *of);
+            }
+        };
         let mut decoder = Decoder::load_watched(folder, &device, dtype, cancelled, show)?;
         check(&tokenizer, &decoder)?;
         if let Some(folder) = &self.adapter {
@@ -84,23 +89,5 @@ fn check(tokenizer: &Tokenizer, decoder: &Decoder) -> Result<(), Box<dyn Error>>
             tokenizer.path().display()
         )
         .into()),
-    }
-}
-
-/// A line that is written anew on a terminal; nothing elsewhere.
-struct Progress {
-    terminal: bool,
-    percent: u64,
-}
-
-impl Progress {
-    fn show(&mut self, event: &LoadEvent) {
-        let LoadEvent::Loaded { bytes, of } = event else { return };
-        let percent = (u128::from(*bytes) * 100 / u128::from((*of).max(1))) as u64;
-        if self.terminal && percent > self.percent {
-            self.percent = percent;
-            let end = if percent == 100 { "\n" } else { "\r" };
-            write!(io::stderr(), "loading: {percent} %{end}").ok();
-        }
     }
 }

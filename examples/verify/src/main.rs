@@ -4,12 +4,10 @@
 mod demonstration;
 
 use std::error::Error;
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 use collimate_artifact::{ArtifactError, Inspection, Severity, Verification, inspect, verify};
@@ -31,39 +29,14 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        // The help, or the version.
-        Err(error) if !error.use_stderr() => {
-            error.print().ok();
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            let text = error.to_string();
-            return fail(2, text.lines().next().unwrap_or_default().trim_start_matches("error: "));
-        }
+    let run = |arguments: Arguments, cancelled: &AtomicBool| {
+        let sound = match &arguments.folder {
+            Some(folder) => check(folder, arguments.json, cancelled),
+            None => demonstration::run(cancelled),
+        };
+        Ok(if sound? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     };
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&cancelled);
-    // Nothing is left behind where it can't be set.
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).ok();
-    let result = match &arguments.folder {
-        Some(folder) => check(folder, arguments.json, &cancelled),
-        None => demonstration::run(&cancelled),
-    };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let code = match error.downcast_ref() {
-                Some(ArtifactError::Cancelled) => 1,
-                _ if error.is::<io::Error>() => 1,
-                _ => 2,
-            };
-            let source = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-            fail(code, format_args!("{error}{source}"))
-        }
-    }
+    shell::main(run, |error| matches!(error.downcast_ref(), Some(ArtifactError::Cancelled)))
 }
 
 /// Prints what a folder is and what is wrong with it, and says whether nothing is.
@@ -94,10 +67,4 @@ fn text(about: &Inspection, found: &Verification) -> String {
         found.checksums, found.tensors
     ));
     text
-}
-
-fn fail(code: u8, message: impl Display) -> ExitCode {
-    // Nothing can be done about a standard error that is closed.
-    writeln!(io::stderr(), "error: {message}").ok();
-    ExitCode::from(code)
 }

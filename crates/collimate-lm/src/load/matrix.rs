@@ -10,6 +10,9 @@ use crate::error::{LmError, Result};
 
 /// Numbers that a thread converts at once.
 const BLOCK: usize = 1 << 16;
+/// Numbers after which the memory of what was read is given back, so that a tensor is never there
+/// twice.
+const PIECE: usize = 1 << 20;
 
 /// A type that weights can have on a device.
 pub(super) trait Number: Element + Pod + Send + Sync {
@@ -40,8 +43,7 @@ pub(super) fn read<E: Number>(
     for (part, tensor) in parts {
         let (place, behind) = rest.split_at_mut(part.rows * width);
         rest = behind;
-        let bytes = tensor.bytes()?;
-        let source = Source { dtype: tensor.dtype(), bytes };
+        let source = Source { dtype: tensor.dtype(), bytes: tensor.bytes()?, tensor };
         let read = match (&part.order, wanted.transposed) {
             (None, false) => source.copy(place),
             (Some(order), false) => source.rows(order, width, place),
@@ -56,25 +58,32 @@ pub(super) fn read<E: Number>(
 }
 
 /// The bytes of a tensor in a file.
-struct Source<'a> {
+struct Source<'t, 'a> {
+    tensor: &'t Tensor<'a>,
     dtype: Dtype,
     bytes: Cow<'a, [u8]>,
 }
 
 type Converted = std::result::Result<(), collimate_tensors::CastError>;
 
-impl Source<'_> {
+impl Source<'_, '_> {
     fn size(&self) -> usize {
         (self.dtype.bits() / 8).max(1) as usize
     }
 
     /// As it is.
     fn copy<E: Number>(&self, place: &mut [E]) -> Converted {
-        let blocks = self.bytes.par_chunks(BLOCK * self.size());
-        place
-            .par_chunks_mut(BLOCK)
-            .zip(blocks)
-            .try_for_each(|(place, bytes)| self.convert(bytes, place))
+        let pieces = self.bytes.chunks(PIECE * self.size());
+        for (at, (place, bytes)) in place.chunks_mut(PIECE).zip(pieces).enumerate() {
+            let blocks = bytes.par_chunks(BLOCK * self.size());
+            place
+                .par_chunks_mut(BLOCK)
+                .zip(blocks)
+                .try_for_each(|(place, bytes)| self.convert(bytes, place))?;
+            let begin = at * PIECE * self.size();
+            self.tensor.release(begin..begin + bytes.len());
+        }
+        Ok(())
     }
 
     /// Its rows in another order.
@@ -82,7 +91,9 @@ impl Source<'_> {
         let row = width * self.size();
         place.par_chunks_mut(width).zip(order).try_for_each(|(place, &at)| {
             self.convert(self.bytes.get(at * row..(at + 1) * row).unwrap_or_default(), place)
-        })
+        })?;
+        self.tensor.release(0..self.bytes.len());
+        Ok(())
     }
 
     /// Its columns as rows.

@@ -18,7 +18,7 @@ impl Attention {
         let config = &input.config.attention;
         let queries = config.num_attention_heads * config.head_dim;
         let keys = config.num_key_value_heads * config.head_dim;
-        let all = self.input.forward(x);
+        let all = self.input.forward(x, input.draw);
         let mut q = all.clone().narrow(2, 0, queries);
         let mut k = all.clone().narrow(2, queries, keys);
         let v = all.narrow(2, queries + keys, keys);
@@ -36,6 +36,6 @@ impl Attention {
             Some(cache) => cache.append(k, v, input.visible.offset),
             None => (k, v),
         };
-        self.output.forward(attention(q, k, v, input.visible, config))
+        self.output.forward(attention(q, k, v, input.visible, config), input.draw)
     }
 }

@@ -2,7 +2,7 @@ use burn::tensor::Tensor;
 
 use super::Projections;
 use crate::config::{MlpConfig, MlpKind};
-use crate::ops::{activation, gated};
+use crate::ops::{Draw, activation, gated};
 
 /// The MLP of a layer.
 #[derive(Clone, Debug)]
@@ -17,14 +17,15 @@ impl Mlp {
         &self,
         x: Tensor<3>,
         config: MlpConfig,
+        draw: Option<Draw>,
         see: &mut dyn FnMut(&Tensor<3>),
     ) -> Tensor<3> {
-        let inside = self.input.forward(x);
+        let inside = self.input.forward(x, draw);
         let inside = match config.kind {
             MlpKind::Plain => activation(inside, config.activation),
             MlpKind::Gated | MlpKind::GatedFused => gated(inside, config.activation),
         };
         see(&inside);
-        self.output.forward(inside)
+        self.output.forward(inside, draw)
     }
 }

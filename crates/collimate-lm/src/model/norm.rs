@@ -1,5 +1,6 @@
 use burn::tensor::Tensor;
 
+use super::Slot;
 use crate::config::NormConfig;
 use crate::ops::{head_norm, norm};
 
@@ -19,5 +20,9 @@ impl Norm {
     /// Of each head by itself.
     pub(crate) fn forward_heads(&self, x: Tensor<3>) -> Tensor<3> {
         head_norm(x, &self.weight, self.config)
+    }
+
+    pub(crate) fn slots(&mut self) -> impl Iterator<Item = Slot<'_>> {
+        std::iter::once(&mut self.weight).chain(&mut self.bias).map(Slot::Vector)
     }
 }

@@ -1,9 +1,9 @@
 use std::ops::Range;
 
-use burn::tensor::{DType, Device, Distribution, Tensor};
+use burn::tensor::{DType, Tensor};
 
-use super::Weight;
-use crate::ops::linear;
+use super::{Branch, Slot, Weight};
+use crate::ops::{Draw, dropped, linear};
 
 /// Projections that read the same input, as one matrix: one product instead of three.
 #[derive(Clone, Debug)]
@@ -26,31 +26,16 @@ pub(crate) struct Member {
     pub(crate) branches: Vec<Branch>,
 }
 
-/// A low-rank branch beside a projection: `s · dropout(x)·Aᵀ·Bᵀ`.
-#[derive(Clone, Debug)]
-pub(crate) struct Branch {
-    pub(crate) adapter: String,
-    pub(crate) active: bool,
-    /// `[rank, in]`, float32
-    pub(crate) a: Tensor<2>,
-    /// `[out, rank]`, float32, in the order of the projection's rows.
-    pub(crate) b: Tensor<2>,
-    pub(crate) scale: f64,
-    /// The probability that a number of the input is dropped; 0 when not training.
-    pub(crate) dropout: f64,
-}
-
 impl Projections {
-    /// All outputs side by side, `[batch, sequence, out]`.
-    pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// All outputs side by side, `[batch, sequence, out]`; without `draw` nothing is dropped.
+    pub(crate) fn forward(&self, x: Tensor<3>, draw: Option<Draw>) -> Tensor<3> {
         let y = self.weight.apply(x.clone(), self.bias.as_ref());
         if self.members.iter().all(|member| member.active().next().is_none()) {
             return y;
         }
         let [batch, sequence, _] = x.dims();
         let added = self.members.iter().map(|member| {
-            let branches = member.active().map(|branch| branch.forward(x.clone()));
-            branches.reduce(|sum, branch| sum + branch).unwrap_or_else(|| {
+            self.added(member, &x, &y, draw).unwrap_or_else(|| {
                 let shape = [batch, sequence, member.rows.len()];
                 Tensor::zeros(shape, (&x.device(), DType::F32))
             })
@@ -64,27 +49,74 @@ impl Projections {
         let dtype = y.dtype();
         (y.cast(DType::F32) + added).cast(dtype)
     }
+
+    /// What the branches of a member add to its part of `y`, `[batch, sequence, rows]`; none if it has
+    /// none.
+    fn added(
+        &self,
+        member: &Member,
+        x: &Tensor<3>,
+        y: &Tensor<3>,
+        draw: Option<Draw>,
+    ) -> Option<Tensor<3>> {
+        let rows = &member.rows;
+        let mut sum: Option<Tensor<3>> = None;
+        for branch in member.active() {
+            let x = x.clone().cast(DType::F32);
+            let mut added = branch.low_rank(x.clone(), draw);
+            if let Some(factor) = branch.factor(&self.weight, rows) {
+                let base = match branch.dropout(draw) {
+                    // As PEFT: what is scaled is the sum so far, unless the input is dropped.
+                    Some(dropout) => {
+                        let weight = self.weight.rows(rows.clone()).cast(DType::F32);
+                        linear(dropped(x, dropout), &weight, None)
+                    }
+                    None => {
+                        let base = self.without_bias(y, rows);
+                        match &sum {
+                            Some(sum) => base + sum.clone(),
+                            None => base,
+                        }
+                    }
+                };
+                let factor: Tensor<3> = factor.unsqueeze();
+                added = (factor.clone() - 1.0) * base + factor * added;
+            }
+            sum = Some(match sum {
+                Some(sum) => sum + added,
+                None => added,
+            });
+        }
+        sum
+    }
+
+    /// These columns of `y` in float32, without the bias that was added to them.
+    fn without_bias(&self, y: &Tensor<3>, rows: &Range<usize>) -> Tensor<3> {
+        let y = y.clone().narrow(2, rows.start, rows.len()).cast(DType::F32);
+        match &self.bias {
+            Some(bias) => {
+                let bias = bias.clone().narrow(0, rows.start, rows.len());
+                y - bias.cast(DType::F32).unsqueeze()
+            }
+            None => y,
+        }
+    }
+
+    /// All weights, in the order in which a decoder is built.
+    pub(crate) fn slots(&mut self) -> impl Iterator<Item = Slot<'_>> {
+        std::iter::once(self.weight.slot()).chain(self.bias.iter_mut().map(Slot::Vector))
+    }
+
+    /// The branches that are used.
+    #[cfg(feature = "autodiff")]
+    pub(crate) fn branches(&mut self) -> impl Iterator<Item = &mut Branch> {
+        let members = self.members.iter_mut();
+        members.flat_map(|member| &mut member.branches).filter(|branch| branch.active)
+    }
 }
 
 impl Member {
     pub(crate) fn active(&self) -> impl Iterator<Item = &Branch> {
         self.branches.iter().filter(|branch| branch.active)
     }
-}
-
-impl Branch {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.cast(DType::F32);
-        let x = if self.dropout > 0.0 { dropped(x, self.dropout) } else { x };
-        let low = linear(x, &self.a, None);
-        linear(low, &self.b, None) * self.scale
-    }
-}
-
-/// `x` with some of its numbers set to zero and the others enlarged to make up for it.
-fn dropped(x: Tensor<3>, probability: f64) -> Tensor<3> {
-    let device: Device = x.device();
-    let kept = Tensor::<3>::random(x.dims(), Distribution::Bernoulli(1.0 - probability), &device)
-        .cast(x.dtype());
-    x * kept / (1.0 - probability)
 }

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::ops::linear;
@@ -32,4 +34,30 @@ impl Weight {
             Self::Dense(weight) => weight.dims(),
         }
     }
+
+    /// Some rows.
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Tensor<2> {
+        match self {
+            Self::Dense(weight) => weight.clone().narrow(0, rows.start, rows.len()),
+        }
+    }
+
+    /// Whether it is on a device that records.
+    pub(crate) fn is_autodiff(&self) -> bool {
+        match self {
+            Self::Dense(weight) => weight.is_autodiff(),
+        }
+    }
+
+    pub(crate) fn slot(&mut self) -> Slot<'_> {
+        match self {
+            Self::Dense(weight) => Slot::Matrix(weight),
+        }
+    }
+}
+
+/// A place of a weight.
+pub(crate) enum Slot<'a> {
+    Vector(&'a mut Tensor<1>),
+    Matrix(&'a mut Tensor<2>),
 }

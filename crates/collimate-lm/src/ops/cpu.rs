@@ -5,6 +5,7 @@
 #[cfg(feature = "autodiff")]
 mod autodiff;
 mod functions;
+mod product;
 mod rows;
 mod tile;
 mod vector;
@@ -16,8 +17,9 @@ use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 
 pub(crate) use functions::{exp, normal_cdf, tanh};
+pub(crate) use product::{Matrix, product};
 pub(crate) use rows::{
-    Head, Rows, each_block, lane_sum, rows_of, sum_of_blocks, sum_of_rows, tensor,
+    Head, Rows, each_block, each_row, lane_sum, rows_of, sum_of_blocks, sum_of_rows, tensor,
 };
 pub(crate) use tile::{COLUMNS, Lanes, ROWS, by_columns, by_rows, turn, turn_back};
 pub(crate) use vector::{products, vector_product};

@@ -23,14 +23,14 @@ fn composed(x: Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tenso
 
 #[cfg(feature = "flex")]
 mod cpu {
-    use burn::backend::Flex;
-    use burn::backend::ops::FloatTensorOps;
-    use burn::tensor::{Shape, Tensor};
-    use burn_flex::{FlexTensor, Layout};
+    use burn::tensor::Tensor;
+    use burn_flex::FlexTensor;
 
-    use crate::ops::cpu::{self, CpuOp, Rows, each_block, rows_of, sum_of_rows, vector_product};
+    use crate::ops::cpu::{
+        self, CpuOp, Matrix, Rows, product, rows_of, sum_of_rows, tensor, vector_product,
+    };
 
-    /// Rows that are multiplied without making panels of the weight first.
+    /// Rows that are multiplied at the speed at which the weight is read.
     const FEW: usize = 8;
 
     /// `x · weightᵀ + bias` on the CPU; none if a tensor is elsewhere.
@@ -64,25 +64,17 @@ mod cpu {
             [x, weight]: [FlexTensor; 2],
             tracked: [bool; 2],
         ) -> (FlexTensor, Option<Saved>) {
-            let y = product(x.clone(), &weight);
+            let y = forward(&x, &weight, None);
             (y, keep(x, weight, tracked))
         }
 
         fn backward(
             &self,
-            Saved { x, weight }: Saved,
+            saved: Saved,
             grad: FlexTensor,
             _: [bool; 2],
         ) -> [Option<FlexTensor>; 2] {
-            let shape = grad.layout().shape().clone();
-            let flat = matrix(grad);
-            let dx = weight.map(|weight| {
-                let dx = Flex::float_matmul(flat.clone(), weight);
-                let width = dx.layout().shape()[1];
-                shaped(dx, [shape[0], shape[1], width])
-            });
-            let dw = x.map(|x| Flex::float_matmul(flat.transpose(0, 1), matrix(x)));
-            [dx, dw]
+            backward(saved, &rows_of(grad))
         }
     }
 
@@ -94,19 +86,7 @@ mod cpu {
             [x, weight, bias]: [FlexTensor; 3],
             [of_x, of_weight, of_bias]: [bool; 3],
         ) -> (FlexTensor, Option<Saved>) {
-            let mut y = product(x.clone(), &weight);
-            let bias = rows_of(bias);
-            let bias = Rows::new(&bias).row(0);
-            each_block(
-                y.storage_mut(),
-                bias.len(),
-                #[inline(always)]
-                |(_, block): (usize, &mut [f32])| {
-                    for y in block.chunks_mut(bias.len()) {
-                        y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
-                    }
-                },
-            );
+            let y = forward(&x, &weight, Some(&rows_of(bias)));
             let saved = keep(x, weight, [of_x, of_weight]);
             (y, saved.or(of_bias.then_some(Saved { x: None, weight: None })))
         }
@@ -115,11 +95,11 @@ mod cpu {
             &self,
             saved: Saved,
             grad: FlexTensor,
-            [of_x, of_weight, of_bias]: [bool; 3],
+            [_, _, of_bias]: [bool; 3],
         ) -> [Option<FlexTensor>; 3] {
             let grad = rows_of(grad);
             let db = of_bias.then(|| sum_of_rows(Rows::new(&grad)));
-            let [dx, dw] = CpuOp::<2>::backward(self, saved, grad, [of_x, of_weight]);
+            let [dx, dw] = backward(saved, &grad);
             [dx, dw, db]
         }
     }
@@ -129,37 +109,38 @@ mod cpu {
             .then(|| Saved { x: of_weight.then_some(x), weight: of_x.then_some(weight) })
     }
 
-    /// `x · weightᵀ`.
-    fn product(x: FlexTensor, weight: &FlexTensor) -> FlexTensor {
-        let [batch, sequence] = [x.layout().shape()[0], x.layout().shape()[1]];
-        let out = weight.layout().shape()[0];
-        if batch * sequence <= FEW && weight.layout().strides()[1] == 1 {
-            let x = rows_of(x);
-            return vector_product(Rows::new(&x), Rows::new(weight));
-        }
-        let y = Flex::float_matmul(matrix(x), weight.transpose(0, 1));
-        shaped(y, [batch, sequence, out])
-    }
-
-    /// `[batch, sequence, width]` as `[batch · sequence, width]`.
-    fn matrix(x: FlexTensor) -> FlexTensor {
-        let x = rows_of(x);
-        let (shape, strides) = (x.layout().shape(), x.layout().strides());
-        let (rows, width) = (shape[0] * shape[1], shape[2]);
-        let x = if shape[0] == 1 || strides[0] == shape[1] as isize * strides[1] {
-            let strides = vec![strides[1], strides[2]];
-            let layout =
-                Layout::new(Shape::from([rows, width]), strides, x.layout().start_offset());
-            return x.with_layout(layout);
+    fn forward(x: &FlexTensor, weight: &FlexTensor, bias: Option<&FlexTensor>) -> FlexTensor {
+        let (x, weight) = (rows_of(x.clone()), rows_of(weight.clone()));
+        let (x, weight) = (Rows::new(&x), Rows::new(&weight));
+        let bias = bias.map(|bias| Rows::new(bias).row(0));
+        let y = if x.len() <= FEW {
+            let mut y = vector_product(x, weight);
+            if let Some(bias) = bias {
+                let rows = y.chunks_mut(bias.len().max(1));
+                rows.for_each(|y| y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias));
+            }
+            y
         } else {
-            x.to_contiguous()
+            product(Matrix::of_rows(x), Matrix::of_columns(weight), bias)
         };
-        shaped(x, [rows, width])
+        tensor(y, [x.batch, x.sequence, weight.len()])
     }
 
-    /// The numbers of a tensor that are all there is, in another shape.
-    fn shaped<const D: usize>(tensor: FlexTensor, shape: [usize; D]) -> FlexTensor {
-        tensor.with_layout(Layout::contiguous(Shape::from(shape)))
+    fn backward(Saved { x, weight }: Saved, grad: &FlexTensor) -> [Option<FlexTensor>; 2] {
+        let grad = Rows::new(grad);
+        let dx = weight.map(|weight| {
+            let weight = rows_of(weight);
+            let weight = Rows::new(&weight);
+            let dx = product(Matrix::of_rows(grad), Matrix::of_rows(weight), None);
+            tensor(dx, [grad.batch, grad.sequence, weight.width])
+        });
+        let dw = x.map(|x| {
+            let x = rows_of(x);
+            let x = Rows::new(&x);
+            let dw = product(Matrix::of_columns(grad), Matrix::of_rows(x), None);
+            tensor(dw, [grad.width, x.width])
+        });
+        [dx, dw]
     }
 }
 

@@ -265,11 +265,42 @@ fn update(
         return Err(ExtractError::OnlyInOne { tensor, in_tuned: false }.into());
     };
     let numbers = pair.difference(&tensor)?;
+    let Found { a, b, norm, error } = nearest(target, &numbers, cancelled)?;
+    let (part_a, part_b) = match target.kind {
+        ModuleKind::Embedding => (AdapterPart::EmbeddingA, AdapterPart::EmbeddingB),
+        _ => (AdapterPart::A, AdapterPart::B),
+    };
+    let key = |part| AdapterKey::new(&target.module, part);
+    let shape_a = vec![target.rank.into(), target.in_features];
+    let shape_b = vec![target.out_features, target.rank.into()];
+    let factors = [
+        (key(part_a), AdapterTensor::from_f32(shape_a, &a)),
+        (key(part_b), AdapterTensor::from_f32(shape_b, &b)),
+    ];
+    let reconstruction = Reconstruction::new(norm, error);
+    let module =
+        ExtractedModule { module: target.module.clone(), rank: target.rank, reconstruction };
+    Ok((factors, module))
+}
+
+/// A and B of a target, and what they miss.
+struct Found {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    /// The norm of the matrix.
+    norm: f64,
+    /// The norm of what is missing.
+    error: f64,
+}
+
+/// The A and B whose product is nearest to a matrix that lies as the target's weight does.
+fn nearest(target: &Target, numbers: &[f32], cancelled: &AtomicBool) -> Result<Found> {
+    let tensor = format!("{}.weight", target.module);
     let is_transposed = matches!(target.kind, ModuleKind::Conv1D | ModuleKind::Embedding);
     // The numbers were counted: both fit.
     let (inputs, outputs) = (target.in_features as usize, target.out_features as usize);
     let (rows, columns) = if is_transposed { (inputs, outputs) } else { (outputs, inputs) };
-    let matrix = Matrix { rows, columns, numbers: &numbers };
+    let matrix = Matrix { rows, columns, numbers };
     let norm = matrix.norm();
     if !norm.is_finite() {
         return Err(ExtractError::NotFinite { tensor }.into());
@@ -293,21 +324,27 @@ fn update(
         true => (transposed(&left, rank), transposed(&right, columns)),
         false => (right, left),
     };
-    let (part_a, part_b) = match target.kind {
-        ModuleKind::Embedding => (AdapterPart::EmbeddingA, AdapterPart::EmbeddingB),
-        _ => (AdapterPart::A, AdapterPart::B),
-    };
-    let key = |part| AdapterKey::new(&target.module, part);
-    let shape_a = vec![target.rank.into(), target.in_features];
-    let shape_b = vec![target.out_features, target.rank.into()];
-    let factors = [
-        (key(part_a), AdapterTensor::from_f32(shape_a, &a)),
-        (key(part_b), AdapterTensor::from_f32(shape_b, &b)),
-    ];
-    let reconstruction = Reconstruction::new(norm, error);
-    let module =
-        ExtractedModule { module: target.module.clone(), rank: target.rank, reconstruction };
-    Ok((factors, module))
+    Ok(Found { a, b, norm, error })
+}
+
+impl Target {
+    /// The A and B of which `scale · B·A` is nearest to the target's weight: its principal singular
+    /// values and vectors, A and B with the root of each value. It is what PiSSA starts from
+    /// (<https://arxiv.org/abs/2404.02948>). The weight is given as it lies in the model.
+    ///
+    /// # Errors
+    ///
+    /// [`ExtractError`]: the numbers are not as many as the weight has, or not finite; the scale is too
+    /// near to zero; it was cancelled.
+    pub fn principal(&self, weight: &[f32], cancelled: &AtomicBool) -> Result<[Vec<f32>; 2]> {
+        if self.in_features.checked_mul(self.out_features) != Some(weight.len() as u64) {
+            let tensor = format!("{}.weight", self.module);
+            let expected = vec![self.out_features, self.in_features];
+            let base = vec![weight.len() as u64];
+            return Err(ExtractError::Shape { tensor, tuned: base.clone(), base, expected }.into());
+        }
+        nearest(self, weight, cancelled).map(|found| [found.a, found.b])
+    }
 }
 
 /// Numbers that lie row by row, column by column.

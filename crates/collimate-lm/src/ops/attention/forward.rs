@@ -76,7 +76,9 @@ impl CpuOp<3> for Attention {
         let kept = tracked.contains(&true);
         let mut y = vec![0.0; batch * sequence * width];
         let mut log_sums = vec![f32::INFINITY; if kept { batch * sequence * heads } else { 0 }];
-        if !kept && sequence * self.group() <= few::MOST {
+        // Only where a text is continued, so that training is the same recorded or not.
+        let continued = sequence == 1 || keys.sequence > sequence;
+        if !kept && continued && sequence * self.group() <= few::MOST {
             few::attention(self, [queries, keys, values], &mut y);
         } else {
             self.by_tiles([queries, keys, values], &mut y, &mut log_sums);

@@ -139,6 +139,18 @@ pub(crate) fn each_block(
     blocks.for_each(|(at, block)| wide(&work, (at * rows, block)));
 }
 
+/// Runs `work` on each row of `out`, in parallel, and keeps what it gives; it gets the number of the
+/// row.
+pub(crate) fn each_row<R: Send>(
+    out: &mut [f32],
+    width: usize,
+    results: &mut [R],
+    work: impl Fn((usize, &mut [f32])) -> R + Sync + Send,
+) {
+    let rows = out.par_chunks_mut(width.max(1)).zip(results).enumerate();
+    rows.for_each(|(at, (row, result))| *result = wide(&work, (at, row)));
+}
+
 /// The sum over blocks of `rows` rows of what `work` adds up; the order of the sum depends on nothing
 /// but the number of rows and their width.
 pub(crate) fn sum_of_blocks(

@@ -2,19 +2,18 @@
 
 use std::array;
 
-use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::rows::{Rows, tensor};
+use super::rows::Rows;
 
 /// Rows of the matrix of one task.
 const TASK: usize = 64;
 /// Numbers of a matrix that is not worth the threads.
 const SMALL: usize = 1 << 15;
 
-/// `x · weightᵀ` for a few rows `x` `[batch, sequence, in]`, and `weight` `[out, in]`.
-pub(crate) fn vector_product(x: Rows<'_>, weight: Rows<'_>) -> FlexTensor {
+/// `x · weightᵀ`, `[rows, out]`, for a few rows `x` `[rows, in]`, and `weight` `[out, in]`.
+pub(crate) fn vector_product(x: Rows<'_>, weight: Rows<'_>) -> Vec<f32> {
     let (rows, out) = (x.len(), weight.len());
     // As the weight has rows: `[out, rows]`.
     let mut turned = vec![0.0; rows * out];
@@ -31,13 +30,13 @@ pub(crate) fn vector_product(x: Rows<'_>, weight: Rows<'_>) -> FlexTensor {
         }
     }
     if rows == 1 {
-        return tensor(turned, [x.batch, x.sequence, out]);
+        return turned;
     }
     let mut y = vec![0.0; rows * out];
     for (row, y) in y.chunks_mut(out.max(1)).enumerate() {
         y.iter_mut().zip(turned.chunks(rows)).for_each(|(y, turned)| *y = turned[row]);
     }
-    tensor(y, [x.batch, x.sequence, out])
+    y
 }
 
 struct Run<'a> {
