@@ -89,13 +89,12 @@ fn composed(x: Tensor<3>, dropout: Dropout) -> Tensor<3> {
 
 #[cfg(feature = "flex")]
 mod cpu {
-    use burn::backend::Flex;
-    use burn::backend::ops::FloatTensorOps;
-    use burn::tensor::{Shape, Tensor};
+    use burn::tensor::Tensor;
     use burn_flex::FlexTensor;
 
     use super::Dropout;
     use crate::ops::cpu::{self, CpuOp, Rows, each_block, rows_of, tensor};
+    use crate::ops::linear::cpu::{forward, of_input, of_weight};
 
     /// Dropout on the CPU; none if the tensor is elsewhere.
     pub(super) fn dropped(x: &Tensor<3>, dropout: Dropout) -> Option<Tensor<3>> {
@@ -132,7 +131,7 @@ mod cpu {
             [x, weight]: [FlexTensor; 2],
             tracked: [bool; 2],
         ) -> (FlexTensor, Option<[FlexTensor; 2]>) {
-            let y = product(self.values(x.clone()), &weight);
+            let y = forward(&self.values(x.clone()), &weight, None);
             (y, tracked.contains(&true).then_some([x, weight]))
         }
 
@@ -140,30 +139,15 @@ mod cpu {
             &self,
             [x, weight]: [FlexTensor; 2],
             grad: FlexTensor,
-            [of_x, of_weight]: [bool; 2],
+            [x_is_tracked, weight_is_tracked]: [bool; 2],
         ) -> [Option<FlexTensor>; 2] {
+            let grad = rows_of(grad);
+            let grad = Rows::new(&grad);
             [
-                of_x.then(|| self.values(product(grad.clone(), &weight.transpose(0, 1)))),
-                of_weight.then(|| {
-                    let [grad, x] = [grad, self.values(x)].map(matrix);
-                    Flex::float_matmul(grad.transpose(0, 1), x)
-                }),
+                x_is_tracked.then(|| self.values(of_input(grad, &weight))),
+                weight_is_tracked.then(|| of_weight(grad, self.values(x))),
             ]
         }
-    }
-
-    /// `x · weightᵀ`.
-    fn product(x: FlexTensor, weight: &FlexTensor) -> FlexTensor {
-        let shape = x.layout().shape();
-        let shape = Shape::from([shape[0], shape[1], weight.layout().shape()[0]]);
-        Flex::float_matmul(matrix(x), weight.transpose(0, 1)).reshape(shape)
-    }
-
-    /// `[batch, sequence, width]` as `[batch · sequence, width]`.
-    fn matrix(x: FlexTensor) -> FlexTensor {
-        let shape = x.layout().shape();
-        let shape = Shape::from([shape[0] * shape[1], shape[2]]);
-        x.reshape(shape)
     }
 
     impl Dropout {

@@ -22,7 +22,7 @@ fn composed(x: Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tenso
 }
 
 #[cfg(feature = "flex")]
-mod cpu {
+pub(super) mod cpu {
     use burn::tensor::Tensor;
     use burn_flex::FlexTensor;
 
@@ -109,38 +109,67 @@ mod cpu {
             .then(|| Saved { x: of_weight.then_some(x), weight: of_x.then_some(weight) })
     }
 
-    fn forward(x: &FlexTensor, weight: &FlexTensor, bias: Option<&FlexTensor>) -> FlexTensor {
-        let (x, weight) = (rows_of(x.clone()), rows_of(weight.clone()));
-        let (x, weight) = (Rows::new(&x), Rows::new(&weight));
+    /// `x · weightᵀ + bias`.
+    pub(in crate::ops) fn forward(
+        x: &FlexTensor,
+        weight: &FlexTensor,
+        bias: Option<&FlexTensor>,
+    ) -> FlexTensor {
+        let (x, weight) = (rows_of(x.clone()), Weight::new(weight));
+        let x = Rows::new(&x);
         let bias = bias.map(|bias| Rows::new(bias).row(0));
-        let y = if x.len() <= FEW {
-            let mut y = vector_product(x, weight);
+        let y = if x.len() <= FEW && !weight.turned {
+            let mut y = vector_product(x, Rows::new(&weight.tensor));
             if let Some(bias) = bias {
                 let rows = y.chunks_mut(bias.len().max(1));
                 rows.for_each(|y| y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias));
             }
             y
         } else {
-            product(Matrix::of_rows(x), Matrix::of_columns(weight), bias)
+            product(Matrix::of_rows(x), weight.matrix().transpose(), bias)
         };
-        tensor(y, [x.batch, x.sequence, weight.len()])
+        tensor(y, [x.batch, x.sequence, weight.matrix().height()])
+    }
+
+    /// The gradient of `x`: `grad · weight`.
+    pub(in crate::ops) fn of_input(grad: Rows<'_>, weight: &FlexTensor) -> FlexTensor {
+        let weight = Weight::new(weight);
+        let dx = product(Matrix::of_rows(grad), weight.matrix(), None);
+        tensor(dx, [grad.batch, grad.sequence, weight.matrix().width()])
+    }
+
+    /// The gradient of the weight: `gradᵀ · x`.
+    pub(in crate::ops) fn of_weight(grad: Rows<'_>, x: FlexTensor) -> FlexTensor {
+        let x = rows_of(x);
+        let x = Rows::new(&x);
+        let dw = product(Matrix::of_columns(grad), Matrix::of_rows(x), None);
+        tensor(dw, [grad.width, x.width])
     }
 
     fn backward(Saved { x, weight }: Saved, grad: &FlexTensor) -> [Option<FlexTensor>; 2] {
         let grad = Rows::new(grad);
-        let dx = weight.map(|weight| {
-            let weight = rows_of(weight);
-            let weight = Rows::new(&weight);
-            let dx = product(Matrix::of_rows(grad), Matrix::of_rows(weight), None);
-            tensor(dx, [grad.batch, grad.sequence, weight.width])
-        });
-        let dw = x.map(|x| {
-            let x = rows_of(x);
-            let x = Rows::new(&x);
-            let dw = product(Matrix::of_columns(grad), Matrix::of_rows(x), None);
-            tensor(dw, [grad.width, x.width])
-        });
-        [dx, dw]
+        let dx = weight.map(|weight| of_input(grad, &weight));
+        [dx, x.map(|x| of_weight(grad, x))]
+    }
+
+    /// A weight `[out, in]`, as it lies.
+    struct Weight {
+        tensor: FlexTensor,
+        /// Whether `[in, out]` is what lies there.
+        turned: bool,
+    }
+
+    impl Weight {
+        fn new(tensor: &FlexTensor) -> Self {
+            let turned = matches!(tensor.layout().strides(), [1, across] if *across != 1);
+            let tensor = if turned { tensor.transpose(0, 1) } else { tensor.clone() };
+            Self { tensor: rows_of(tensor), turned }
+        }
+
+        fn matrix(&self) -> Matrix<'_> {
+            let matrix = Matrix::of_rows(Rows::new(&self.tensor));
+            if self.turned { matrix.transpose() } else { matrix }
+        }
     }
 }
 

@@ -41,11 +41,16 @@ impl<'a> Matrix<'a> {
         Self { rows: columns, turned: true }
     }
 
-    fn height(&self) -> usize {
+    /// The same numbers the other way round.
+    pub(crate) fn transpose(self) -> Self {
+        Self { turned: !self.turned, ..self }
+    }
+
+    pub(crate) fn height(&self) -> usize {
         if self.turned { self.rows.width } else { self.rows.len() }
     }
 
-    fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         if self.turned { self.rows.len() } else { self.rows.width }
     }
 
@@ -156,7 +161,11 @@ impl WithSimd for Task<'_, '_> {
                 } else {
                     // So that the compiler sees that all have the same length.
                     let length = range.len();
-                    let left = Lines(rows.map(|row| &self.left.line(row, &range)[..length]));
+                    let mut lines = [self.left.line(rows[0], &range); ROWS];
+                    for (line, row) in lines.iter_mut().zip(rows) {
+                        *line = &self.left.line(row, &range)[..length];
+                    }
+                    let left = Lines(lines);
                     for panel in &panels {
                         panel.tile(simd, &left, y, added);
                     }

@@ -2,7 +2,7 @@ use burn::tensor::{Gradients, Tensor};
 
 use super::{Chunks, Gradient, part};
 use crate::model::{Branch, Projections, Slot};
-use crate::ops::known;
+use crate::ops::{known, linear};
 
 impl Chunks<'_> {
     /// The losses and their gradients; none if nothing is tracked.
@@ -39,12 +39,15 @@ impl Chunks<'_> {
         head: &Projections,
         states: &Tensor<2>,
     ) -> (Vec<Tensor<1>>, Vec<Tensor<2>>) {
-        let weight = head.weight.rows(0..head.weight.shape()[0]);
+        let weight = head.weight.rows(0..head.weight.shape()[0]).transpose();
         let of_chunk = |range: std::ops::Range<usize>| {
             let logits = self.logits(head, part(states, &range), range.start);
             let dtype = logits.dtype();
             let (loss, of_logits) = self.entropy(logits, range, true);
-            (loss, of_logits.map(|of_logits| of_logits.cast(dtype).matmul(weight.clone())))
+            let of_states = |of_logits: Tensor<2>| {
+                linear(of_logits.cast(dtype).unsqueeze(), &weight, None).squeeze_dim(0)
+            };
+            (loss, of_logits.map(of_states))
         };
         let (losses, of_states): (Vec<_>, Vec<_>) = self.ranges().map(of_chunk).unzip();
         (losses, of_states.into_iter().flatten().collect())
