@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use collimate_data::{
-    BuiltIn, ChatTemplate, ColumnMapping, DataError, DuplicateConfig, Fingerprint, Formatter,
-    OnNothingTrained, Origin, Part, PrepareSettings, PreparedRows, ReadSettings, Recognizer,
-    Record, RecordKind, RenderOptions, Result, RowBuilder, Source, SplitConfig, TemplateFolder,
-    Tokenizer, Truncation, prepare, prepare_cached,
+    ColumnMapping, DataError, DuplicateConfig, Fingerprint, Formatter, OnNothingTrained, Origin,
+    Part, PrepareSettings, PreparedRows, ReadSettings, Recognizer, Record, RecordKind,
+    RenderOptions, Result, RowBuilder, Source, SplitConfig, TemplateFolder, Tokenizer, Truncation,
+    prepare, prepare_cached,
 };
 
 use crate::arguments::Arguments;
@@ -104,7 +104,7 @@ fn formatter(model: &Path, template: Option<&str>) -> Result<(Formatter, Fingerp
         .with_value("strings as turns", &template.is_some())?
         .with_value("special tokens", &folder.tokens)?;
     let template = match template {
-        Some(name) => named(name, &folder)?,
+        Some(name) => folder.named(name)?,
         None if folder.templates.is_empty() => return Ok((formatter, fingerprint)),
         None => folder.choose(None, false)?,
     };
@@ -112,18 +112,6 @@ fn formatter(model: &Path, template: Option<&str>) -> Result<(Formatter, Fingerp
     // The date that a template may show is always the same.
     let formatter = formatter.with_options(RenderOptions::default()).with_template(template);
     Ok((formatter, fingerprint))
-}
-
-fn named(name: &str, folder: &TemplateFolder) -> Result<ChatTemplate> {
-    let mut template = match name.parse::<BuiltIn>() {
-        Ok(built_in) => ChatTemplate::built_in(built_in)?,
-        Err(error) if !Path::new(name).exists() => return Err(error),
-        Err(_) => ChatTemplate::from_file(name)?,
-    };
-    for (name, value) in &folder.tokens {
-        template = template.with_variable(name, value);
-    }
-    Ok(template)
 }
 
 /// Says which record a template failed on.

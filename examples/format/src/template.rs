@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use collimate_data::{
-    BuiltIn, ChatTemplate, DataError, Example, Fingerprint, Formatter, RenderOptions, Result,
-    TemplateFolder, TemplateTime,
+    BuiltIn, DataError, Example, Fingerprint, Formatter, RenderOptions, Result, TemplateFolder,
+    TemplateTime,
 };
 
 use crate::arguments::Arguments;
@@ -32,7 +32,7 @@ impl Formatting {
         // Nobody who gives no data has a template of his own.
         let default = arguments.data.is_empty().then(|| "chatml".to_owned());
         let template = match arguments.template.clone().or(default) {
-            Some(name) => Some(named(&name, &folder)?),
+            Some(name) => Some(folder.named(&name)?),
             None if folder.templates.is_empty() => None,
             None => Some(folder.choose(None, false)?),
         };
@@ -71,16 +71,4 @@ impl Formatting {
             ),
         })
     }
-}
-
-fn named(name: &str, folder: &TemplateFolder) -> Result<ChatTemplate> {
-    let mut template = match name.parse::<BuiltIn>() {
-        Ok(built_in) => ChatTemplate::built_in(built_in)?,
-        Err(error) if !Path::new(name).exists() => return Err(error),
-        Err(_) => ChatTemplate::from_file(name)?,
-    };
-    for (name, value) in &folder.tokens {
-        template = template.with_variable(name, value);
-    }
-    Ok(template)
 }

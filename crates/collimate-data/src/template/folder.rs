@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use super::bounds::SOURCE;
 use super::rendering::ChatTemplate;
-use crate::{DataError, Result};
+use crate::{BuiltIn, DataError, Result};
 
 /// JSON files longer than this are refused; templates may be as long as a template may be.
 const JSON: u64 = 64 << 20;
@@ -106,12 +106,28 @@ impl TemplateFolder {
             };
             return Err(DataError::File { path: self.path.clone(), message });
         };
-        let mut template =
-            ChatTemplate::new(format!("{} ({chosen})", self.path.display()), source.as_str())?;
-        for (name, value) in &self.tokens {
-            template = template.with_variable(name, value);
-        }
-        Ok(template)
+        let name = format!("{} ({chosen})", self.path.display());
+        Ok(self.with_tokens(ChatTemplate::new(name, source.as_str())?))
+    }
+
+    /// A template that isn't the folder's, with its special tokens: a built-in one, by its name, or
+    /// that of a file.
+    ///
+    /// # Errors
+    ///
+    /// There is neither of this name, or the file has no valid template.
+    pub fn named(&self, name: &str) -> Result<ChatTemplate> {
+        let template = match name.parse::<BuiltIn>() {
+            Ok(built_in) => ChatTemplate::built_in(built_in)?,
+            Err(error) if !Path::new(name).exists() => return Err(error),
+            Err(_) => ChatTemplate::from_file(name)?,
+        };
+        Ok(self.with_tokens(template))
+    }
+
+    fn with_tokens(&self, template: ChatTemplate) -> ChatTemplate {
+        let tokens = self.tokens.iter();
+        tokens.fold(template, |template, (name, value)| template.with_variable(name, value))
     }
 }
 
