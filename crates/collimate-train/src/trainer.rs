@@ -115,8 +115,9 @@ impl<'a> Trainer<'a> {
     /// Trains the model.
     ///
     /// In the end it has the result attached, under the name `trained` (and, after PiSSA, what was taken
-    /// from the weights under the name `start`), and modules that were trained whole replaced; nothing is recorded any more. After an error it is as it was, but for
-    /// parameters of its own that were trained.
+    /// from the weights under the name `start`), and modules that were trained whole replaced; nothing
+    /// is recorded any more. After an error it is as it was, but for parameters of its own that were
+    /// trained.
     ///
     /// When it is cancelled, it ends after the current batch, with a checkpoint of the last whole step.
     ///
