@@ -1,19 +1,23 @@
 //! What is trained, and how.
 
 mod check;
+mod optimizer;
 mod parts;
 
 use collimate_peft::{LoraConfig, TargetModules};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Result, TrainError};
 use crate::schedule::ScheduleConfig;
 
 pub use check::CheckedConfig;
+pub use optimizer::{
+    AdaGradConfig, AdafactorConfig, AdamConfig, AdamWConfig, AdanConfig, LambConfig, LionConfig,
+    MuonConfig, OptimizerConfig, RmsPropConfig, SgdConfig,
+};
 pub use parts::{
-    AdamWConfig, Arrangement, CheckpointConfig, EarlyStopping, EvaluationConfig, Every, Method,
-    NonFinite,
+    Arrangement, CheckpointConfig, EarlyStopping, EvaluationConfig, Every, Method, NonFinite,
 };
 
 /// The settings of a run.
@@ -39,8 +43,8 @@ pub use parts::{
 pub struct TrainConfig {
     /// What is trained. Default: LoRA of rank 16, alpha 32 and dropout 0.05 on all linear modules.
     pub method: Method,
-    /// How parameters follow their gradients.
-    pub optimizer: AdamWConfig,
+    /// How parameters follow their gradients. Default: AdamW without decay.
+    pub optimizer: OptimizerConfig,
     /// The highest learning rate. Default 2e-4.
     pub learning_rate: f64,
     /// How the learning rate changes from step to step.
@@ -86,7 +90,7 @@ impl Default for TrainConfig {
             .with_targets(TargetModules::AllLinear);
         Self {
             method: Method::lora(lora),
-            optimizer: AdamWConfig::default(),
+            optimizer: OptimizerConfig::default(),
             learning_rate: 2e-4,
             schedule: ScheduleConfig::default(),
             batch_size: 8,
@@ -118,8 +122,8 @@ impl TrainConfig {
 
     /// Sets the optimizer.
     #[must_use]
-    pub fn with_optimizer(mut self, optimizer: AdamWConfig) -> Self {
-        self.optimizer = optimizer;
+    pub fn with_optimizer(mut self, optimizer: impl Into<OptimizerConfig>) -> Self {
+        self.optimizer = optimizer.into();
         self
     }
 
@@ -259,12 +263,19 @@ impl TrainConfig {
 /// One value over another. How deep it goes is bounded by who read it: serde_json at 128.
 fn lay_over(value: &mut Value, changes: &Value) {
     match (value, changes) {
-        // The one method takes the place of the other.
         (Value::Object(fields), Value::Object(changes)) => {
             for (key, change) in changes {
+                // A choice by its name, with all as by default.
+                let named = match change {
+                    Value::String(name) if key == "optimizer" => Some(json!({name: {}})),
+                    _ => None,
+                };
+                let change = named.as_ref().unwrap_or(change);
+                let is_choice = ["method", "optimizer"].contains(&key.as_str());
                 if change.is_null() {
                     fields.remove(key);
-                } else if key == "method" && !is_same_method(fields.get(key), change) {
+                } else if is_choice && !is_same_choice(fields.get(key), change) {
+                    // The one takes the place of the other.
                     fields.insert(key.clone(), change.clone());
                 } else {
                     lay_over(fields.entry(key).or_insert(Value::Null), change);
@@ -275,15 +286,13 @@ fn lay_over(value: &mut Value, changes: &Value) {
     }
 }
 
-fn is_same_method(before: Option<&Value>, change: &Value) -> bool {
+fn is_same_choice(before: Option<&Value>, change: &Value) -> bool {
     let name = |value: &Value| value.as_object().and_then(|of| of.keys().next().cloned());
     before.and_then(name).is_some_and(|before| Some(before) == name(change))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -305,6 +314,13 @@ mod tests {
         assert_eq!(full.method, Method::Full);
         let lora = full.merged(&serde_json::to_value(&config).unwrap()).unwrap();
         assert_eq!(lora, config);
+        let lion = config.merged(&json!({"optimizer": "lion"})).unwrap();
+        assert_eq!(lion.optimizer, LionConfig::default().into());
+        let decay = lion.merged(&json!({"optimizer": {"lion": {"weight_decay": 0.5}}})).unwrap();
+        let again = decay.merged(&json!({"optimizer": {"lion": {"beta_2": 0.5}}})).unwrap();
+        let expected = LionConfig::default().with_weight_decay(0.5).with_beta_2(0.5);
+        assert_eq!(again.optimizer, expected.into());
+        assert_eq!(again.merged(&json!({"optimizer": "adamw"})).unwrap(), config);
         let error = config.merged(&json!({"lerning_rate": 1})).unwrap_err();
         assert!(crate::error::chain(&error).contains("lerning_rate"), "{error}");
     }

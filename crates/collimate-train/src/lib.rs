@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod adamw;
 mod checkpoint;
 mod config;
 mod error;
@@ -24,8 +23,10 @@ mod trainer;
 
 pub use checkpoint::Resume;
 pub use config::{
-    AdamWConfig, Arrangement, CheckedConfig, CheckpointConfig, EarlyStopping, EvaluationConfig,
-    Every, Method, NonFinite, TrainConfig,
+    AdaGradConfig, AdafactorConfig, AdamConfig, AdamWConfig, AdanConfig, Arrangement,
+    CheckedConfig, CheckpointConfig, EarlyStopping, EvaluationConfig, Every, LambConfig,
+    LionConfig, Method, MuonConfig, NonFinite, OptimizerConfig, RmsPropConfig, SgdConfig,
+    TrainConfig,
 };
 pub use error::{Difference, Result, TrainError};
 pub use evaluate::Evaluator;

@@ -8,7 +8,6 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use collimate_lm::Decoder;
 
-use crate::adamw::Update;
 use crate::checkpoint::{Checkpoints, read_state};
 use crate::config::{Every, NonFinite, TrainConfig};
 use crate::error::{Result, TrainError};
@@ -64,7 +63,7 @@ impl<'a> Run<'a> {
         let order = Order::new(&config, &lengths)?;
         let steps = order.steps(&config);
         let mut trained = Trained::new(decoder, &config, start)?;
-        let mut optimizer = Optimizer::new(trained.parameters());
+        let mut optimizer = Optimizer::new(&config.optimizer, trained.parameters());
         let provenance = Provenance::new(
             &config,
             &data,
@@ -87,7 +86,8 @@ impl<'a> Run<'a> {
                     best = Some(trained.values());
                 }
                 trained.read(&from)?;
-                optimizer.read(&from, trained.parameters())?;
+                let updates = state.step - state.skipped;
+                optimizer.read(&from, trained.parameters(), updates)?;
                 saved = Some(state.step);
             }
             checkpoints = Some(opened);
@@ -214,8 +214,7 @@ impl<'a> Run<'a> {
         let learning_rate = self.config.learning_rate * self.config.schedule.factor(at, self.steps);
         let gradients = self.optimizer.clip(gradients, norm, self.config.max_grad_norm);
         let before = at - self.state.skipped;
-        let update = Update { config: &self.config.optimizer, learning_rate, decays: true, before };
-        self.optimizer.update(&mut self.trained, gradients, update);
+        self.optimizer.update(self.trained.parameters_mut(), gradients, learning_rate, before);
         self.state.tokens += tokens;
         self.advance();
         let loss = loss / trained_tokens.max(1) as f64;

@@ -7,12 +7,11 @@ mod principal;
 
 use std::path::Path;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use collimate_lm::{Decoder, TokenLoss};
 use collimate_peft::{Adapter, Coverage, Targets};
 use sha2::{Digest, Sha256};
 
-use crate::adamw::{Moments, Update};
 use crate::config::{Method, TrainConfig};
 use crate::error::{Result, TrainError};
 use crate::rows::hexadecimal;
@@ -81,6 +80,10 @@ impl Trained {
         &self.parameters
     }
 
+    pub(crate) fn parameters_mut(&mut self) -> &mut [Parameter] {
+        &mut self.parameters
+    }
+
     /// Puts the values into the model, to be recorded or just to be used.
     pub(crate) fn attach(&mut self, decoder: &mut Decoder, recorded: bool) -> Result<()> {
         for parameter in &mut self.parameters {
@@ -123,31 +126,6 @@ impl Trained {
                 });
             }
         }
-    }
-
-    /// Follows the gradients one step; gives what the optimizer remembers then.
-    pub(crate) fn update(
-        &mut self,
-        gradients: Vec<Option<Tensor<1>>>,
-        moments: Vec<Moments>,
-        update: Update<'_>,
-    ) -> Vec<Moments> {
-        let all = self.parameters.iter_mut().zip(gradients).zip(moments);
-        let followed = all.map(|((parameter, gradient), moments)| {
-            let value = parameter.value.clone();
-            // What nothing depends on has a gradient of zero, and shrinks all the same.
-            let gradient = gradient
-                .unwrap_or_else(|| Tensor::zeros(value.dims(), (&value.device(), DType::F32)));
-            let update = Update {
-                learning_rate: update.learning_rate * parameter.rate,
-                decays: parameter.decays,
-                ..update
-            };
-            let (value, moments) = moments.update(value, gradient, update);
-            parameter.value = value;
-            moments
-        });
-        followed.collect()
     }
 
     /// The values of all parameters, flat.

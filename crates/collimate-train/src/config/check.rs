@@ -46,12 +46,7 @@ impl TrainConfig {
     }
 
     fn check_numbers(&self) -> Result<()> {
-        let optimizer = &self.optimizer;
-        for (setting, value) in [("beta_1", optimizer.beta_1), ("beta_2", optimizer.beta_2)] {
-            within(setting, value, (0.0..1.0).contains(&value), "from 0 to below 1")?;
-        }
-        positive("epsilon", optimizer.epsilon)?;
-        not_negative("weight_decay", optimizer.weight_decay)?;
+        self.optimizer.check()?;
         not_negative("learning_rate", self.learning_rate)?;
         positive("epochs", self.epochs)?;
         if let Some(norm) = self.max_grad_norm {
@@ -171,15 +166,15 @@ fn check_adapter(adapter: &LoraConfig) -> Result<()> {
     Ok(())
 }
 
-fn positive(setting: &'static str, value: f64) -> Result<()> {
+pub(super) fn positive(setting: &'static str, value: f64) -> Result<()> {
     within(setting, value, value.is_finite() && value > 0.0, "a number above 0")
 }
 
-fn not_negative(setting: &'static str, value: f64) -> Result<()> {
+pub(super) fn not_negative(setting: &'static str, value: f64) -> Result<()> {
     within(setting, value, value.is_finite() && value >= 0.0, "a number not below 0")
 }
 
-fn within(setting: &'static str, value: f64, is: bool, expected: &str) -> Result<()> {
+pub(super) fn within(setting: &'static str, value: f64, is: bool, expected: &str) -> Result<()> {
     if is { Ok(()) } else { wrong(setting, &format!("is {value}; it is {expected}")) }
 }
 
@@ -190,7 +185,10 @@ fn wrong<T>(setting: &'static str, message: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CheckpointConfig, EarlyStopping, EvaluationConfig};
+    use crate::config::{
+        AdafactorConfig, AdamWConfig, CheckpointConfig, EarlyStopping, EvaluationConfig,
+        MuonConfig, SgdConfig,
+    };
     use crate::schedule::ScheduleConfig;
 
     fn refused(config: TrainConfig) -> String {
@@ -213,10 +211,16 @@ mod tests {
                 config().with_checkpoints(CheckpointConfig::default().with_keep_last(0)),
                 "checkpoints.keep_last is 0",
             ),
+            (config().with_optimizer(AdamWConfig::default().with_betas(0.9, 1.0)), "beta_2 is 1"),
             (
-                config().with_optimizer(super::super::AdamWConfig::default().with_betas(0.9, 1.0)),
-                "beta_2 is 1",
+                config().with_optimizer(SgdConfig::default().with_nesterov(true)),
+                "momentum is 0; it is above 0 where `nesterov` is set",
             ),
+            (
+                config().with_optimizer(AdafactorConfig::default().with_decay_rate(0.8)),
+                "decay_rate is 0.8; it is a number below 0",
+            ),
+            (config().with_optimizer(MuonConfig::default().with_ns_steps(0)), "ns_steps is 0"),
             (
                 config().with_schedule(ScheduleConfig::default().with_warmup(Warmup::Ratio(1.5))),
                 "warmup is 1.5",

@@ -28,52 +28,6 @@ impl Method {
     }
 }
 
-/// AdamW with decoupled decay, as PyTorch computes it (<https://arxiv.org/abs/1711.05101>).
-///
-/// Biases and the weights of norms don't decay, as in transformers.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct AdamWConfig {
-    /// How much of the mean of gradients stays from step to step, in `0..1`. Default 0.9.
-    pub beta_1: f64,
-    /// How much of the mean of their squares stays from step to step, in `0..1`. Default 0.999.
-    pub beta_2: f64,
-    /// Added to the root of that mean. Default 1e-8.
-    pub epsilon: f64,
-    /// The share, times the learning rate, by which parameters shrink in a step. Default 0.
-    pub weight_decay: f64,
-}
-
-impl Default for AdamWConfig {
-    fn default() -> Self {
-        Self { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
-    }
-}
-
-impl AdamWConfig {
-    /// Sets how much of the means stays.
-    #[must_use]
-    pub fn with_betas(mut self, beta_1: f64, beta_2: f64) -> Self {
-        (self.beta_1, self.beta_2) = (beta_1, beta_2);
-        self
-    }
-
-    /// Sets what is added to the root.
-    #[must_use]
-    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Sets the share by which parameters shrink.
-    #[must_use]
-    pub fn with_weight_decay(mut self, weight_decay: f64) -> Self {
-        self.weight_decay = weight_decay;
-        self
-    }
-}
-
 /// In which order rows, or packed sequences, come.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

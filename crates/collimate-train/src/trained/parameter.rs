@@ -58,6 +58,12 @@ impl Parameter {
         }
     }
 
+    /// Whether it is a matrix that is neither an embedding nor a head.
+    pub(crate) fn is_hidden_matrix(&self) -> bool {
+        let is_of_layer = |name: &String| name.split('.').any(|part| part.parse::<u32>().is_ok());
+        self.shape.len() == 2 && self.in_model.as_ref().is_none_or(is_of_layer)
+    }
+
     /// Makes what stands in the model, unless it is the model's own.
     pub(crate) fn place(&mut self, recorded: bool) {
         if self.in_model.is_some() {

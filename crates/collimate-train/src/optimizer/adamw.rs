@@ -1,4 +1,4 @@
-//! The optimizer.
+//! The optimizer that is our own.
 
 use burn::tensor::{DType, Tensor};
 
@@ -9,33 +9,33 @@ use crate::config::AdamWConfig;
 /// burn's AdamW isn't used: it forms `1 − β₂ᵗ` in float32, in which 1 − 0.999 is off by 5·10⁻⁵, and its
 /// state is only reached through a module.
 #[derive(Clone, Debug)]
-pub(crate) struct Moments {
+pub(super) struct Moments {
     /// The running mean of the gradients.
-    pub(crate) mean: Tensor<1>,
+    pub(super) mean: Tensor<1>,
     /// The running mean of their squares.
-    pub(crate) square: Tensor<1>,
+    pub(super) square: Tensor<1>,
 }
 
 /// What an update depends on beside the parameter.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Update<'a> {
-    pub(crate) config: &'a AdamWConfig,
-    pub(crate) learning_rate: f64,
+pub(super) struct Update<'a> {
+    pub(super) config: &'a AdamWConfig,
+    pub(super) learning_rate: f64,
     /// Whether the parameter shrinks.
-    pub(crate) decays: bool,
+    pub(super) decays: bool,
     /// Updates that were made before this one.
-    pub(crate) before: u64,
+    pub(super) before: u64,
 }
 
 impl Moments {
-    pub(crate) fn zeros(like: &Tensor<1>) -> Self {
+    pub(super) fn zeros(like: &Tensor<1>) -> Self {
         let zeros = || Tensor::zeros(like.dims(), (&like.device(), DType::F32));
         Self { mean: zeros(), square: zeros() }
     }
 
     /// The parameter after an update, and what is remembered then; in the order of operations of
     /// `torch.optim.AdamW`.
-    pub(crate) fn update(
+    pub(super) fn update(
         self,
         parameter: Tensor<1>,
         gradient: Tensor<1>,
