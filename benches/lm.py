@@ -32,14 +32,15 @@ def median(run):
     return sorted(seconds)[ROUNDS // 2], peak()
 
 
-def measure(folder, rows):
+def measure(folder, rows, dtype):
     import torch
     import transformers
 
     torch.set_num_threads(int(THREADS))
+    dtypes = {"f32": torch.float32, "bf16": torch.bfloat16}
     imports = peak()
     start = time.perf_counter()
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtypes[dtype]).eval()
     load = time.perf_counter() - start, peak()
     ids = (torch.arange(rows)[:, None] * 7919 + torch.arange(SEQUENCE) * 31) % 32_000
     with torch.inference_mode():
@@ -69,18 +70,20 @@ def measure(folder, rows):
         f"hidden {rows}x{SEQUENCE}": hidden_s,
     }
     figures = [f"{what} {s * 1e3:.1f} ms, {mb:.0f} MB" for what, (s, mb) in figures.items()]
-    print(f"{Path(folder).name}: imports {imports:.0f} MB; " + "; ".join(figures), flush=True)
+    print(f"{Path(folder).name}, {dtype}: imports {imports:.0f} MB; " + "; ".join(figures), flush=True)
 
 
 def main():
     folder, *shapes = sys.argv[1:]
     if shapes[:1] == ["--alone"]:
-        return measure(folder, int(shapes[1]))
+        return measure(folder, int(shapes[1]), shapes[2])
     # A process each, so that none has memory of another.
     for name in shapes or ROWS:
         environment = {**os.environ, "OMP_NUM_THREADS": THREADS, "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, __file__, f"{folder}/{name}", "--alone", str(ROWS[name])]
-        subprocess.run(command, check=True, env=environment)
+        for dtype in ("f32", "bf16"):
+            alone = ["--alone", str(ROWS[name]), dtype]
+            command = [sys.executable, __file__, f"{folder}/{name}", *alone]
+            subprocess.run(command, check=True, env=environment)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor};
-use collimate_lm::{Batch, Decoder, DecoderConfig, GenerationConfig, HiddenSource, Pooling};
+use collimate_lm::{
+    Batch, Decoder, DecoderConfig, GenerationConfig, HiddenSource, Pooling, parse_dtype,
+};
 
 const ROUNDS: usize = 7;
 const SEQUENCE: usize = 256;
@@ -57,7 +59,8 @@ fn main() {
     let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "target/lm".to_owned()));
     let mut arguments = arguments.peekable();
     if arguments.next_if_eq("measure").is_some() {
-        return measure(&folder, arguments.next().unwrap().parse().unwrap());
+        let [rows, dtype] = [(); 2].map(|()| arguments.next().unwrap());
+        return measure(&folder, rows.parse().unwrap(), parse_dtype(&dtype).unwrap());
     }
     let wanted: Vec<_> = arguments.collect();
     for (name, config, rows) in SHAPES {
@@ -68,13 +71,15 @@ fn main() {
         if !folder.join("config.json").exists() {
             make(&folder, config);
         }
-        print!("{name}: ");
-        io::stdout().flush().unwrap();
-        // A process each, so that none has memory of another.
-        let program = std::env::current_exe().unwrap();
-        let mut alone = Command::new(program);
-        alone.arg(&folder).args(["measure", &rows.to_string()]);
-        assert!(alone.status().unwrap().success());
+        for dtype in ["f32", "bf16"] {
+            print!("{name}, {dtype}: ");
+            io::stdout().flush().unwrap();
+            // A process each, so that none has memory of another.
+            let program = std::env::current_exe().unwrap();
+            let mut alone = Command::new(program);
+            alone.arg(&folder).args(["measure", &rows.to_string(), dtype]);
+            assert!(alone.status().unwrap().success());
+        }
     }
 }
 
@@ -86,9 +91,9 @@ fn make(folder: &Path, config: &str) {
     fs::write(folder.join("config.json"), config).unwrap();
 }
 
-fn measure(folder: &Path, rows: usize) {
+fn measure(folder: &Path, rows: usize, dtype: DType) {
     let start = Instant::now();
-    let decoder = Decoder::load(folder, &Device::flex(), DType::F32).unwrap();
+    let decoder = Decoder::load(folder, &Device::flex(), dtype).unwrap();
     let load = (start.elapsed().as_secs_f64(), peak());
     let texts: Vec<Vec<u32>> = (0..rows)
         .map(|row| (0..SEQUENCE).map(|at| ((row * 7919 + at * 31) % 32_000) as u32).collect())
@@ -113,7 +118,8 @@ fn measure(folder: &Path, rows: usize) {
         read(decoder.pooled(&batch, &layers, HiddenSource::Residual, &Pooling::Mean).unwrap());
     });
 
-    let weights = fs::metadata(folder.join("model.safetensors")).unwrap().len() as f64 / 1e6;
+    let numbers = fs::metadata(folder.join("model.safetensors")).unwrap().len() / 4;
+    let weights = numbers as f64 * dtype.size() as f64 / 1e6;
     let figures = [
         ("load".to_owned(), load),
         (format!("prefill 1x{SEQUENCE}"), prefill),

@@ -1,5 +1,7 @@
 //! Token ids on their way into a model.
 
+use std::ops::Range;
+
 use crate::config::DecoderConfig;
 use crate::error::{LmError, Result};
 
@@ -136,6 +138,19 @@ impl Batch {
     /// The tokens of each row, without what fills it up.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
+    }
+
+    /// Some of its rows, which are there.
+    pub(crate) fn part(&self, rows: Range<usize>) -> Self {
+        let at = rows.start * self.sequence..rows.end * self.sequence;
+        Self {
+            ids: self.ids[at.clone()].to_vec(),
+            rows: rows.len(),
+            sequence: self.sequence,
+            positions: self.positions[at.clone()].to_vec(),
+            first: self.first.as_ref().map(|first| first[at].to_vec()),
+            lengths: self.lengths[rows].to_vec(),
+        }
     }
 
     pub(crate) fn ids(&self) -> &[u32] {

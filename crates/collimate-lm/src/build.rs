@@ -10,7 +10,9 @@ use collimate_peft::ModuleTree;
 use crate::config::{DecoderConfig, MlpKind, NormConfig, NormKind, QkvLayout};
 use crate::error::{LmError, Result};
 use crate::family::Names;
-use crate::model::{Attention, Decoder, Layer, Member, Mlp, Norm, Projections, Weight};
+use crate::model::{
+    Attention, Decoder, Layer, Member, Mlp, Norm, Projections, Weight, activation_dtype,
+};
 
 /// A tensor that a decoder needs, made of one or several of the file.
 #[derive(Clone, Debug)]
@@ -50,7 +52,7 @@ impl Wanted {
     }
 }
 
-/// Gives the numbers of a tensor, `[rows, width]` or `[rows]`, in the type of the decoder.
+/// Gives the numbers of a tensor, `[rows, width]` or `[rows]`, in the type of the weights.
 pub(crate) type Fetch<'f> = dyn FnMut(&Wanted) -> Result<TensorData> + 'f;
 
 /// Makes a decoder.
@@ -207,7 +209,7 @@ impl Builder<'_, '_> {
         let mut vector = |end: &str| {
             let tensor = format!("{name}.{end}");
             let parts = vec![WantedPart { tensor, rows: width, order: None }];
-            self.fetch(&Wanted { parts, width: 1, vector: true, transposed: false })
+            self.vector(parts)
         };
         Ok(Norm {
             config,
@@ -235,11 +237,7 @@ impl Builder<'_, '_> {
         let wanted = Wanted { parts: parts("weight"), width, vector: false, transposed };
         let weight = Weight::Dense(self.fetch(&wanted)?);
         let bias = match bias {
-            true => {
-                let parts = parts("bias");
-                let wanted = Wanted { parts, width: 1, vector: true, transposed: false };
-                Some(self.fetch(&wanted)?)
-            }
+            true => Some(self.vector(parts("bias"))?),
             false => None,
         };
         let mut begin = 0;
@@ -249,6 +247,13 @@ impl Builder<'_, '_> {
             Member { name, rows, order, branches: Vec::new() }
         };
         Ok(Projections { weight, bias, members: members.into_iter().map(member).collect() })
+    }
+
+    /// A vector, which is rounded to the type of the weights but lies in that of the activations.
+    fn vector(&mut self, parts: Vec<WantedPart>) -> Result<Tensor<1>> {
+        let wanted = Wanted { parts, width: 1, vector: true, transposed: false };
+        let vector: Tensor<1> = self.fetch(&wanted)?;
+        Ok(vector.cast(activation_dtype(self.device, self.dtype)))
     }
 
     fn fetch<const D: usize>(&mut self, wanted: &Wanted) -> Result<Tensor<D>> {

@@ -113,7 +113,7 @@ pub fn devices() -> Vec<&'static str> {
     built.map(|backend| backend.name).collect()
 }
 
-/// A type of weights and activations by its name: `f32`, `bf16` or `f16`.
+/// A type of weights by its name: `f32`, `bf16` or `f16`.
 ///
 /// # Errors
 /// [`DeviceError::Dtype`] for any other.

@@ -9,6 +9,10 @@ use crate::batch::Batch;
 use crate::error::{LmError, Result};
 use crate::model::{Decoder, Seen};
 
+/// Tokens that the CPU runs together: more take more memory and are no faster.
+#[cfg(feature = "flex")]
+const CPU_TOKENS: usize = 512;
+
 /// Which states of a model are read.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -81,7 +85,34 @@ impl Decoder {
         source: HiddenSource,
         pooling: &Pooling,
     ) -> Result<Tensor<3>> {
+        batch.check(&self.config)?;
         let spans = spans(batch, pooling)?;
+        let together = self.rows_together(batch);
+        let mut found = Vec::new();
+        for start in (0..batch.rows()).step_by(together) {
+            let rows = start..(start + together).min(batch.rows());
+            let part = batch.part(rows.clone());
+            found.push(self.pooled_spans(&part, layers, source, &spans[rows])?);
+        }
+        Ok(Tensor::cat(found, 0))
+    }
+
+    /// How many rows run together where nothing of them is kept.
+    fn rows_together(&self, batch: &Batch) -> usize {
+        #[cfg(feature = "flex")]
+        if self.device == burn::tensor::Device::flex() {
+            return (CPU_TOKENS / batch.sequence()).max(1);
+        }
+        batch.rows()
+    }
+
+    fn pooled_spans(
+        &self,
+        batch: &Batch,
+        layers: &[usize],
+        source: HiddenSource,
+        spans: &[Range<usize>],
+    ) -> Result<Tensor<3>> {
         let [rows, sequence] = [batch.rows(), batch.sequence()];
         let last = spans.iter().all(|span| span.len() == 1);
         let pool: Box<dyn Fn(Tensor<3>) -> Tensor<3>> = if last {

@@ -82,9 +82,15 @@ impl Decoder {
         &self.tree
     }
 
-    /// The type of its weights and activations.
+    /// The type of its weights.
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// The type in which it computes, which is that of everything that it gives: on the CPU float32, on
+    /// other devices that of the weights.
+    pub fn activation_dtype(&self) -> DType {
+        activation_dtype(&self.device, self.dtype)
     }
 
     /// Runs a batch through all layers and the final norm; `[rows, sequence, hidden]`.
@@ -138,8 +144,9 @@ impl Decoder {
         Ok(x)
     }
 
-    /// The logits of states that left the final norm: `[rows, sequence, vocab]`.
-    pub(crate) fn head(&self, hidden: Tensor<3>) -> Tensor<3> {
+    /// The logits of states that [`forward`](Self::forward) gave, or of some of them:
+    /// `[rows, sequence, vocab]`.
+    pub fn head(&self, hidden: Tensor<3>) -> Tensor<3> {
         let logits = match &self.head {
             Some(head) => head.forward(hidden, None),
             None => self.embedding.apply(hidden, None),
@@ -152,10 +159,13 @@ impl Decoder {
 
     fn embed(&self, batch: &Batch, training: Option<&Training>) -> Tensor<3> {
         let shape = [batch.rows(), batch.sequence(), self.config.hidden_size];
-        let select = |table: &Weight, ids: &[u32]| table.select(ids, &self.device).reshape(shape);
+        let dtype = self.activation_dtype();
+        let select = |table: &Weight, ids: &[u32]| {
+            table.select(ids, &self.device).cast(dtype).reshape(shape)
+        };
         let mut x = select(&self.embedding, batch.ids());
         if let Some(scale) = self.config.embedding_scale {
-            x = x * rounded(scale, self.dtype);
+            x = x * rounded(scale, dtype);
         }
         if let Some(training) = training {
             x = self.noisy(x, training);
@@ -185,6 +195,16 @@ impl Decoder {
         };
         self.config.rotaries.iter().map(of).collect()
     }
+}
+
+/// The type in which a model computes on this device with weights of this type.
+#[cfg_attr(not(feature = "flex"), expect(unused_variables, reason = "no device is the CPU"))]
+pub(crate) fn activation_dtype(device: &Device, weights: DType) -> DType {
+    #[cfg(feature = "flex")]
+    if *device == Device::flex() {
+        return DType::F32;
+    }
+    weights
 }
 
 /// A number as a tensor of this type holds it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use serde::Serialize;
 
 use crate::build::{Wanted, WantedPart, module_tree};
@@ -49,7 +49,7 @@ impl Decoder {
         all.flat_map(|wanted| wanted.parts.iter().map(move |part| of(wanted, part))).collect()
     }
 
-    /// The numbers of a parameter in the order of its shape, untracked.
+    /// The numbers of a parameter in the order of its shape and in the type of the weights, untracked.
     ///
     /// # Errors
     ///
@@ -58,14 +58,15 @@ impl Decoder {
         for (wanted, tensor) in self.stored.iter().zip(self.tensors()) {
             for (part, rows) in split(wanted, tensor) {
                 if part.tensor == name {
-                    return Ok(rows);
+                    return Ok(rows.cast(self.dtype));
                 }
             }
         }
         Err(self.unknown(name))
     }
 
-    /// Replaces parameters: the numbers of each, in the order of its shape. What is tracked stays so.
+    /// Replaces parameters: the numbers of each, in the order of its shape, which are rounded to the type of
+    /// the weights. What is tracked stays so.
     ///
     /// # Errors
     ///
@@ -121,7 +122,7 @@ impl Decoder {
         stored.push(Wanted { parts: vec![part], width, vector: false, transposed: false });
         self.tree = module_tree(&config, &stored)?;
         let mut weight = self.embedding.clone();
-        weight.slot().detach();
+        weight.slot().detach(self.dtype);
         let members = vec![Member { name, rows: 0..rows, order: None, branches: Vec::new() }];
         self.head = Some(Projections { weight, bias: None, members });
         (self.config, self.stored) = (config, Arc::new(stored));
@@ -163,6 +164,9 @@ mod tracked {
         /// Trains these parameters and no others: what is computed from now on records how it depends on
         /// them.
         ///
+        /// A matrix lies in [`activation_dtype`](Self::activation_dtype) while it is tracked, and so does its
+        /// gradient; its numbers stay those that the type of the weights has.
+        ///
         /// ```
         /// # use burn::tensor::{DType, Device};
         /// # use collimate_lm::{Batch, Decoder, DecoderConfig, LossConfig, Targets, Training};
@@ -196,10 +200,12 @@ mod tracked {
                 return Err(self.unknown(name));
             }
             let stored = Arc::clone(&self.stored);
+            let (dtype, computed) = (self.dtype, self.activation_dtype());
             for (wanted, mut slot) in stored.iter().zip(self.slots()) {
-                slot.detach();
                 if wanted.parts.iter().any(|part| names.contains(&part.tensor)) {
-                    slot.require_grad();
+                    slot.require_grad(computed);
+                } else {
+                    slot.detach(dtype);
                 }
             }
             self.tracked = names;
@@ -261,17 +267,18 @@ fn inside(value: Tensor<1>, part: &WantedPart, wanted: &Wanted) -> Tensor<2> {
 }
 
 impl Slot<'_> {
-    /// Takes it out of what is recorded.
-    fn detach(&mut self) {
+    /// Takes it out of what is recorded; a matrix then lies in this type.
+    fn detach(&mut self, dtype: DType) {
         match self {
             Self::Vector(vector) => **vector = vector.clone().inner(),
-            Self::Matrix(matrix) => **matrix = matrix.clone().inner(),
+            Self::Matrix(matrix) => **matrix = matrix.clone().inner().cast(dtype),
         }
     }
 
-    /// Makes it a leaf.
+    /// Makes it a leaf of this type.
     #[cfg(feature = "autodiff")]
-    fn require_grad(&mut self) {
+    fn require_grad(&mut self, dtype: DType) {
+        self.detach(dtype);
         match self {
             Self::Vector(vector) => **vector = vector.clone().autodiff().require_grad(),
             Self::Matrix(matrix) => **matrix = matrix.clone().autodiff().require_grad(),
@@ -287,9 +294,10 @@ impl Slot<'_> {
     }
 }
 
-/// Replaces what lies from `begin` on along the first dimension.
+/// Replaces what lies from `begin` on along the first dimension, in the type that is there.
 fn replace<const D: usize>(place: &mut Tensor<D>, begin: usize, rows: Tensor<D>) {
     let trained = place.is_require_grad();
+    let rows = rows.cast(place.dtype());
     let [whole, count] = [place.dims()[0], rows.dims()[0]];
     let changed = if whole == count {
         rows
@@ -302,4 +310,39 @@ fn replace<const D: usize>(place: &mut Tensor<D>, begin: usize, rows: Tensor<D>)
         held.slice_assign(ranges, rows)
     };
     *place = if trained { changed.autodiff().require_grad() } else { changed };
+}
+
+#[cfg(all(test, feature = "autodiff", feature = "flex"))]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::config::DecoderConfig;
+
+    #[test]
+    fn on_the_cpu_matrices_lie_in_their_type_until_they_are_tracked() {
+        let json =
+            r#"{"model_type": "gpt2", "vocab_size": 20, "n_embd": 8, "n_layer": 1, "n_head": 2}"#;
+        let config = DecoderConfig::from_json(json, "config.json").unwrap();
+        let mut decoder = Decoder::random(&config, 0.02, 1, &Device::flex(), DType::BF16).unwrap();
+        let of = |decoder: &mut Decoder| -> Vec<(bool, DType)> {
+            let slots = decoder.slots().into_iter().map(|slot| match slot {
+                Slot::Vector(vector) => (true, vector.dtype()),
+                Slot::Matrix(matrix) => (false, matrix.dtype()),
+            });
+            slots.collect()
+        };
+        let before = of(&mut decoder);
+        for (vector, dtype) in &before {
+            assert_eq!(*dtype, if *vector { DType::F32 } else { DType::BF16 });
+        }
+        decoder.track(["transformer.wte.weight"]).unwrap();
+        decoder.untie_head().unwrap();
+        let tracked = of(&mut decoder);
+        assert_eq!((tracked[0], tracked[1]), ((false, DType::F32), before[1]));
+        assert_eq!(tracked.last(), Some(&(false, DType::BF16)));
+        decoder.track::<&str>([]).unwrap();
+        assert_eq!(of(&mut decoder)[..before.len()], before);
+    }
 }

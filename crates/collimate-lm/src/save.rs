@@ -38,7 +38,8 @@ impl Decoder {
             for part in &wanted.parts {
                 let rows = tensor.clone().narrow(0, begin, part.rows);
                 begin += part.rows;
-                writer.write(&part.tensor, 0, &bytes(in_file(rows, part, wanted))?)?;
+                let rows = in_file(rows, part, wanted).cast(self.dtype);
+                writer.write(&part.tensor, 0, &bytes(rows)?)?;
             }
         }
         writer.finish()?;

@@ -80,6 +80,7 @@ impl Decoder {
             }
         }
         let noise = TensorData::new(noise, [rows, sequence, width]);
-        x + Tensor::<3>::from_data(noise, (&self.device, DType::F32)).cast(self.dtype)
+        let dtype = x.dtype();
+        x + Tensor::<3>::from_data(noise, (&self.device, DType::F32)).cast(dtype)
     }
 }

@@ -74,7 +74,8 @@ pub struct Arguments {
     /// as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
-    /// The type of weights and activations: f32, bf16 or f16; adapters are always f32
+    /// The type of the weights: f32, bf16 or f16; on a card that of activations as well. Adapters are always
+    /// f32
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub dtype: String,
     /// What every random choice follows from [default: 42]

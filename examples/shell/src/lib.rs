@@ -21,9 +21,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Parser;
 
 #[cfg(feature = "model")]
+pub use collimate_eval::rows_together;
+#[cfg(feature = "model")]
 pub use demonstration::Demonstration;
 #[cfg(feature = "model")]
-pub use model::{ModelArguments, Opened, rows_together};
+pub use model::{ModelArguments, Opened};
 pub use percent::Percent;
 #[cfg(feature = "model")]
 pub use texts::{Text, read_texts};

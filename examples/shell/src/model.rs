@@ -22,7 +22,7 @@ pub struct ModelArguments {
     /// as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
-    /// The type of weights and activations: f32, bf16 or f16
+    /// The type of the weights: f32, bf16 or f16; on a card that of activations as well
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub dtype: String,
 }
@@ -59,21 +59,6 @@ impl ModelArguments {
     pub fn is_ours(error: &(dyn Error + 'static)) -> bool {
         matches!(error.downcast_ref(), Some(LmError::Cancelled | LmError::Device { .. }))
     }
-}
-
-/// Which rows are run together, those of similar length, of at most so many tokens with what fills
-/// them up.
-pub fn rows_together(lengths: &[usize], most_tokens: usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&row| (std::cmp::Reverse(lengths[row]), row));
-    let mut batches: Vec<Vec<usize>> = Vec::new();
-    for row in order {
-        match batches.last_mut() {
-            Some(batch) if lengths[batch[0]] * (batch.len() + 1) <= most_tokens => batch.push(row),
-            _ => batches.push(vec![row]),
-        }
-    }
-    batches
 }
 
 /// That every token has a row in the embedding.

@@ -21,7 +21,8 @@ impl Cache {
     pub(crate) fn new(decoder: &Decoder, rows: usize) -> Self {
         let attention = &decoder.config.attention;
         let width = attention.num_key_value_heads * attention.head_dim;
-        let empty = || Tensor::zeros([rows, 0, width], (&decoder.device, decoder.dtype));
+        let options = (&decoder.device, decoder.activation_dtype());
+        let empty = || Tensor::zeros([rows, 0, width], options);
         let layer = |_| LayerCache { keys: empty(), values: empty() };
         Self { layers: decoder.layers.iter().map(layer).collect(), len: 0 }
     }

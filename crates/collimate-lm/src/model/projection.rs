@@ -68,8 +68,7 @@ impl Projections {
                 let base = match branch.dropout(draw) {
                     // As PEFT: what is scaled is the sum so far, unless the input is dropped.
                     Some(dropout) => {
-                        let weight = self.weight.rows(rows.clone()).cast(DType::F32);
-                        linear(dropped(x, dropout), &weight, None)
+                        linear(dropped(x, dropout), &self.weight.rows(rows.clone()), None)
                     }
                     None => {
                         let base = self.without_bias(y, rows);

@@ -7,7 +7,7 @@ use crate::ops::linear;
 /// The weight of a projection, `[out, in]`: the place where a quantized one can stand.
 #[derive(Clone, Debug)]
 pub(crate) enum Weight {
-    /// All numbers, in the type of the activations.
+    /// All numbers, in the type of the model's weights; in that of its activations while it is tracked.
     Dense(Tensor<2>),
 }
 

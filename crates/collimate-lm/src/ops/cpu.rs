@@ -1,6 +1,7 @@
-//! Operators of our own for tensors of float32 on the CPU, with gradients of our own.
+//! Operators of our own on the CPU, with gradients of our own.
 //!
-//! An operator is a [`CpuOp`]; [`apply`] runs it, and records it where gradients are wanted.
+//! An operator is a [`CpuOp`]; [`apply`] runs it, and records it where gradients are wanted. Everything is
+//! computed in float32; weights may lie in half of that, and are [widened](Widen) as they are read.
 
 #[cfg(feature = "autodiff")]
 mod autodiff;
@@ -9,6 +10,7 @@ mod product;
 mod rows;
 mod tile;
 mod vector;
+mod widen;
 
 use std::fmt::Debug;
 
@@ -23,6 +25,7 @@ pub(crate) use rows::{
 };
 pub(crate) use tile::{COLUMNS, Lanes, ROWS, by_columns, by_rows, turn, turn_back};
 pub(crate) use vector::{products, vector_product};
+pub(crate) use widen::Widen;
 
 /// An operator on `N` tensors.
 pub(crate) trait CpuOp<const N: usize>: Clone + Debug + Send + 'static {
@@ -46,7 +49,7 @@ pub(crate) trait CpuOp<const N: usize>: Clone + Debug + Send + 'static {
     ) -> [Option<FlexTensor>; N];
 }
 
-/// A tensor of float32 on the CPU.
+/// A tensor on the CPU.
 #[derive(Debug)]
 pub(crate) struct Input {
     tensor: FlexTensor,
@@ -55,11 +58,18 @@ pub(crate) struct Input {
     recorded: Option<autodiff::Recorded>,
 }
 
-/// Takes a tensor as an input; none if it is elsewhere, or of another type.
+/// Takes a tensor of float32 as an input; none if it is elsewhere, or of another type.
 pub(crate) fn input<const D: usize>(tensor: &Tensor<D>) -> Option<Input> {
-    if tensor.dtype() != DType::F32 {
-        return None;
-    }
+    (tensor.dtype() == DType::F32).then(|| on_cpu(tensor)).flatten()
+}
+
+/// Takes the weight of a product as an input; one that is not recorded may be of half precision.
+pub(crate) fn weight(tensor: &Tensor<2>) -> Option<Input> {
+    let half = matches!(tensor.dtype(), DType::BF16 | DType::F16) && !tensor.is_autodiff();
+    if half { on_cpu(tensor) } else { input(tensor) }
+}
+
+fn on_cpu<const D: usize>(tensor: &Tensor<D>) -> Option<Input> {
     let dispatch = tensor.clone().into_dispatch();
     match dispatch.kind {
         #[cfg(feature = "autodiff")]

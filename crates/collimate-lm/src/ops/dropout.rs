@@ -107,7 +107,7 @@ mod cpu {
         weight: &Tensor<2>,
         dropout: Dropout,
     ) -> Option<Tensor<3>> {
-        cpu::apply(dropout, [cpu::input(x), cpu::input(weight)])
+        cpu::apply(dropout, [cpu::input(x), cpu::weight(weight)])
     }
 
     impl CpuOp<1> for Dropout {

@@ -1,6 +1,8 @@
 use burn::tensor::Tensor;
 
 /// `x · weightᵀ + bias`: `x` `[batch, sequence, in]`, `weight` `[out, in]`, `bias` `[out]`.
+///
+/// A weight that is not tracked may be of half the precision of `x`; products are those of its numbers.
 pub(crate) fn linear(x: Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tensor<3> {
     #[cfg(feature = "flex")]
     if let Some(y) = cpu::linear(&x, weight, bias) {
@@ -12,7 +14,8 @@ pub(crate) fn linear(x: Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>)
 fn composed(x: Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tensor<3> {
     let [batch, sequence, width] = x.dims();
     let rows = x.reshape([batch * sequence, width]);
-    let y = rows.matmul(weight.clone().transpose());
+    let weight = weight.clone().cast(rows.dtype());
+    let y = rows.matmul(weight.transpose());
     let y = match bias {
         Some(bias) => y + bias.clone().unsqueeze(),
         None => y,
@@ -23,11 +26,11 @@ fn composed(x: Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tenso
 
 #[cfg(feature = "flex")]
 pub(super) mod cpu {
-    use burn::tensor::Tensor;
+    use burn::tensor::{DType, Tensor, bf16, f16};
     use burn_flex::FlexTensor;
 
     use crate::ops::cpu::{
-        self, CpuOp, Matrix, Rows, product, rows_of, sum_of_rows, tensor, vector_product,
+        self, CpuOp, Matrix, Rows, Widen, product, rows_of, sum_of_rows, tensor, vector_product,
     };
 
     /// Rows that are multiplied at the speed at which the weight is read.
@@ -39,7 +42,7 @@ pub(super) mod cpu {
         weight: &Tensor<2>,
         bias: Option<&Tensor<1>>,
     ) -> Option<Tensor<3>> {
-        let [x, weight] = [cpu::input(x), cpu::input(weight)];
+        let [x, weight] = [cpu::input(x), cpu::weight(weight)];
         match bias {
             Some(bias) => cpu::apply(Linear, [x, weight, cpu::input(bias)]),
             None => cpu::apply(Linear, [x, weight]),
@@ -118,24 +121,21 @@ pub(super) mod cpu {
         let (x, weight) = (rows_of(x.clone()), Weight::new(weight));
         let x = Rows::new(&x);
         let bias = bias.map(|bias| Rows::new(bias).row(0));
-        let y = if x.len() <= FEW && !weight.turned {
-            let mut y = vector_product(x, Rows::new(&weight.tensor));
-            if let Some(bias) = bias {
-                let rows = y.chunks_mut(bias.len().max(1));
-                rows.for_each(|y| y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias));
-            }
-            y
-        } else {
-            product(Matrix::of_rows(x), weight.matrix().transpose(), bias)
-        };
-        tensor(y, [x.batch, x.sequence, weight.matrix().height()])
+        match weight.tensor.dtype() {
+            DType::BF16 => weight.forward::<bf16>(x, bias),
+            DType::F16 => weight.forward::<f16>(x, bias),
+            _ => weight.forward::<f32>(x, bias),
+        }
     }
 
     /// The gradient of `x`: `grad · weight`.
     pub(in crate::ops) fn of_input(grad: Rows<'_>, weight: &FlexTensor) -> FlexTensor {
         let weight = Weight::new(weight);
-        let dx = product(Matrix::of_rows(grad), weight.matrix(), None);
-        tensor(dx, [grad.batch, grad.sequence, weight.matrix().width()])
+        match weight.tensor.dtype() {
+            DType::BF16 => weight.of_input::<bf16>(grad),
+            DType::F16 => weight.of_input::<f16>(grad),
+            _ => weight.of_input::<f32>(grad),
+        }
     }
 
     /// The gradient of the weight: `gradᵀ · x`.
@@ -166,8 +166,29 @@ pub(super) mod cpu {
             Self { tensor: rows_of(tensor), turned }
         }
 
-        fn matrix(&self) -> Matrix<'_> {
-            let matrix = Matrix::of_rows(Rows::new(&self.tensor));
+        fn forward<T: Widen>(&self, x: Rows<'_>, bias: Option<&[f32]>) -> FlexTensor {
+            let matrix = self.matrix::<T>();
+            let y = if x.len() <= FEW && !self.turned {
+                let mut y = vector_product(x, Rows::<T>::of(&self.tensor));
+                if let Some(bias) = bias {
+                    let rows = y.chunks_mut(bias.len().max(1));
+                    rows.for_each(|y| y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias));
+                }
+                y
+            } else {
+                product(Matrix::of_rows(x), matrix.transpose(), bias)
+            };
+            tensor(y, [x.batch, x.sequence, matrix.height()])
+        }
+
+        fn of_input<T: Widen>(&self, grad: Rows<'_>) -> FlexTensor {
+            let matrix = self.matrix::<T>();
+            let dx = product(Matrix::of_rows(grad), matrix, None);
+            tensor(dx, [grad.batch, grad.sequence, matrix.width()])
+        }
+
+        fn matrix<T: Widen>(&self) -> Matrix<'_, T> {
+            let matrix = Matrix::of_rows(Rows::of(&self.tensor));
             if self.turned { matrix.transpose() } else { matrix }
         }
     }
@@ -175,8 +196,10 @@ pub(super) mod cpu {
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
+    use burn::tensor::DType;
+
     use super::*;
-    use crate::ops::testing::{assert_alike, numbers, strided};
+    use crate::ops::testing::{assert_alike, numbers, results, strided};
 
     fn matrix(x: &Tensor<3>) -> Tensor<2> {
         x.clone().squeeze_dim(0)
@@ -225,6 +248,27 @@ mod tests {
                 |x| composed(x[0].clone(), &matrix(&x[1]).transpose(), None),
                 "turned",
             );
+        }
+    }
+
+    #[test]
+    fn a_weight_of_half_the_precision_is_the_same_in_float32() {
+        for dtype in [DType::BF16, DType::F16] {
+            for [sequence, width, out] in
+                [[1, 37, 129], [3, 300, 200], [20, 37, 129], [70, 900, 75]]
+            {
+                let half = matrix(&strided([1, out, width], 4)).cast(dtype);
+                for half in [half.clone(), half.transpose().cast(dtype).transpose()] {
+                    let whole = half.clone().cast(DType::F32);
+                    let x = numbers([2, sequence, width], 1);
+                    let of = |weight: &Tensor<2>| {
+                        results(std::slice::from_ref(&x), |x| {
+                            cpu::linear(&x[0], weight, None).unwrap()
+                        })
+                    };
+                    assert_eq!(of(&half), of(&whole), "{dtype:?} {sequence} {width} {out}");
+                }
+            }
         }
     }
 

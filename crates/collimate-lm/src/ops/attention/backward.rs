@@ -112,7 +112,7 @@ impl WithSimd for OneHead<'_, '_> {
         let ranges = &op.ranges[row * queries..][..queries];
         // What the softmax takes back from each query.
         let common: Vec<f32> = (0..queries)
-            .map(|at| products::<S, 1, 1>(simd, [grad.row(at)], [y.row(at)])[0][0])
+            .map(|at| products::<S, f32, 1, 1, 1>(simd, [grad.row(at)], [y.row(at)])[0][0])
             .collect();
         let (mut copies, mut more) = (Vec::new(), Vec::new());
         let q = q.copied(0..queries, &mut copies);

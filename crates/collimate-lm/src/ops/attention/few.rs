@@ -108,7 +108,7 @@ impl<'a> WithSimd for Few<'a> {
             let rows = rows_from(keys, begin);
             for (scores, query) in scores.iter_mut().zip(queries) {
                 let keys = rows.map(|row| &row[query.column..][..width]);
-                let products = products::<S, 1, TOGETHER>(simd, [query.numbers], keys);
+                let products = products::<S, f32, 1, TOGETHER, 1>(simd, [query.numbers], keys);
                 scores[begin..][..TOGETHER].copy_from_slice(products.as_flattened());
             }
         }

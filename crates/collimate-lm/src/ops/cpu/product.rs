@@ -9,6 +9,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 use rayon::prelude::*;
 
+use super::Widen;
 use super::rows::Rows;
 
 /// Rows of a tile.
@@ -24,20 +25,20 @@ const TURNED: usize = 16;
 
 /// A matrix, or its transpose.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Matrix<'a> {
-    rows: Rows<'a>,
+pub(crate) struct Matrix<'a, T = f32> {
+    rows: Rows<'a, T>,
     /// Whether the rows are its columns.
     turned: bool,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T: Widen> Matrix<'a, T> {
     /// A matrix of these rows.
-    pub(crate) fn of_rows(rows: Rows<'a>) -> Self {
+    pub(crate) fn of_rows(rows: Rows<'a, T>) -> Self {
         Self { rows, turned: false }
     }
 
     /// A matrix of these columns.
-    pub(crate) fn of_columns(columns: Rows<'a>) -> Self {
+    pub(crate) fn of_columns(columns: Rows<'a, T>) -> Self {
         Self { rows: columns, turned: true }
     }
 
@@ -56,13 +57,17 @@ impl<'a> Matrix<'a> {
 
     /// A part of one of the rows that it is made of.
     #[inline(always)]
-    fn line(&self, at: usize, part: &Range<usize>) -> &'a [f32] {
+    fn line(&self, at: usize, part: &Range<usize>) -> &'a [T] {
         &self.rows.row(at)[part.start..part.end]
     }
 }
 
 /// `left · right`, plus `bias` in every row.
-pub(crate) fn product(left: Matrix<'_>, right: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
+pub(crate) fn product<T: Widen>(
+    left: Matrix<'_>,
+    right: Matrix<'_, T>,
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
     let (rows, columns) = (left.height(), right.width());
     let mut y = match bias {
         Some(bias) => bias.repeat(rows),
@@ -101,9 +106,9 @@ pub(crate) fn product(left: Matrix<'_>, right: Matrix<'_>, bias: Option<&[f32]>)
 }
 
 /// Some columns of some rows of a product.
-struct Task<'a, 'y> {
+struct Task<'a, 'y, T> {
     left: Matrix<'a>,
-    right: Matrix<'a>,
+    right: Matrix<'a, T>,
     /// The first row.
     top: usize,
     /// The first column.
@@ -123,7 +128,7 @@ struct Panel<'p, S: Simd> {
     numbers: &'p [S::f32s],
 }
 
-impl WithSimd for Task<'_, '_> {
+impl<T: Widen> WithSimd for Task<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -251,10 +256,10 @@ impl<S: Simd> Panel<'_, S> {
     }
 }
 
-/// Puts columns of a matrix into rows of `width` numbers.
+/// Puts columns of a matrix into rows of `width` numbers of float32.
 #[inline(always)]
-fn side_by_side(
-    matrix: Matrix<'_>,
+fn side_by_side<T: Widen>(
+    matrix: Matrix<'_, T>,
     range: &Range<usize>,
     columns: Range<usize>,
     width: usize,
@@ -262,7 +267,7 @@ fn side_by_side(
 ) {
     if !matrix.turned {
         for (at, into) in range.clone().zip(into.chunks_exact_mut(width)) {
-            into[..columns.len()].copy_from_slice(matrix.line(at, &columns));
+            widen(matrix.line(at, &columns), &mut into[..columns.len()]);
         }
         return;
     }
@@ -276,7 +281,7 @@ fn side_by_side(
         for start in (0..length - length % TURNED).step_by(TURNED) {
             let mut block = [[0.0; TURNED]; TURNED];
             for (block, line) in block.iter_mut().zip(lines) {
-                block.copy_from_slice(&line[start..][..TURNED]);
+                widen(&line[start..][..TURNED], block);
             }
             for (column, into) in (0..TURNED).zip(&mut into) {
                 for (line, into) in into.iter_mut().enumerate() {
@@ -286,9 +291,16 @@ fn side_by_side(
         }
         for (at, into) in (length - length % TURNED..length).zip(into) {
             for (line, into) in into.iter_mut().enumerate() {
-                *into = lines[line][at];
+                *into = lines[line][at].wide();
             }
         }
+    }
+}
+
+#[inline(always)]
+fn widen<T: Widen>(numbers: &[T], into: &mut [f32]) {
+    for (into, number) in into.iter_mut().zip(numbers) {
+        *into = number.wide();
     }
 }
 
@@ -352,7 +364,7 @@ mod tests {
         let left = Matrix::of_rows(Rows::new(&left));
         let right = Matrix::of_columns(Rows::new(&right));
         let expected = product(left, right, None);
-        let run = |with: &dyn Fn(Task<'_, '_>)| {
+        let run = |with: &dyn Fn(Task<'_, '_, f32>)| {
             let mut y = vec![0.0; rows * columns];
             let y_rows = y.chunks_mut(columns).collect();
             with(Task { left, right, top: 0, start: 0, added: false, y: y_rows });

@@ -6,14 +6,16 @@ use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::Widen;
+
 /// Numbers of one task: enough to be worth a thread, few enough for the nearest caches.
 const BLOCK: usize = 1 << 13;
 
 /// The rows of a tensor `[batch, sequence, width]`, wherever they lie; of fewer dimensions, the first
 /// are 1.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows<'a> {
-    data: &'a [f32],
+pub(crate) struct Rows<'a, T = f32> {
+    data: &'a [T],
     pub(crate) batch: usize,
     pub(crate) sequence: usize,
     pub(crate) width: usize,
@@ -34,6 +36,22 @@ pub(crate) fn rows_of(tensor: FlexTensor) -> FlexTensor {
 impl<'a> Rows<'a> {
     /// The rows of a tensor of [`rows_of`] that has at most three dimensions.
     pub(crate) fn new(tensor: &'a FlexTensor) -> Self {
+        Self::of(tensor)
+    }
+
+    /// Numbers `column..column + width` of the rows of one of the batch.
+    pub(crate) fn head(&self, batch: usize, column: usize, width: usize) -> Head<'a> {
+        Head {
+            data: &self.data[(batch * self.strides[0] + column).min(self.data.len())..],
+            stride: self.strides[1],
+            width,
+        }
+    }
+}
+
+impl<'a, T: Widen> Rows<'a, T> {
+    /// As [`new`](Rows::new), of a tensor of this type.
+    pub(crate) fn of(tensor: &'a FlexTensor) -> Self {
         let layout = tensor.layout();
         let (shape, strides) = (layout.shape(), layout.strides());
         let missing = 3 - shape.len().min(3);
@@ -41,7 +59,7 @@ impl<'a> Rows<'a> {
         let size = |at| dimension(at).map_or(1, |at| shape[at]);
         let stride = |at| dimension(at).map_or(0, |at| strides[at].unsigned_abs());
         Self {
-            data: &tensor.storage::<f32>()[layout.start_offset()..],
+            data: &tensor.storage::<T>()[layout.start_offset()..],
             batch: size(0),
             sequence: size(1),
             width: size(2),
@@ -56,18 +74,9 @@ impl<'a> Rows<'a> {
 
     /// Row `at` of them all.
     #[inline(always)]
-    pub(crate) fn row(&self, at: usize) -> &'a [f32] {
+    pub(crate) fn row(&self, at: usize) -> &'a [T] {
         let begin = at / self.sequence * self.strides[0] + at % self.sequence * self.strides[1];
         &self.data[begin..][..self.width]
-    }
-
-    /// Numbers `column..column + width` of the rows of one of the batch.
-    pub(crate) fn head(&self, batch: usize, column: usize, width: usize) -> Head<'a> {
-        Head {
-            data: &self.data[(batch * self.strides[0] + column).min(self.data.len())..],
-            stride: self.strides[1],
-            width,
-        }
     }
 }
 

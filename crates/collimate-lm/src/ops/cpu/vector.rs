@@ -5,6 +5,7 @@ use std::array;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::Widen;
 use super::rows::Rows;
 
 /// Rows of the matrix of one task.
@@ -13,7 +14,7 @@ const TASK: usize = 64;
 const SMALL: usize = 1 << 15;
 
 /// `x · weightᵀ`, `[rows, out]`, for a few rows `x` `[rows, in]`, and `weight` `[out, in]`.
-pub(crate) fn vector_product(x: Rows<'_>, weight: Rows<'_>) -> Vec<f32> {
+pub(crate) fn vector_product<T: Widen>(x: Rows<'_>, weight: Rows<'_, T>) -> Vec<f32> {
     let (rows, out) = (x.len(), weight.len());
     // As the weight has rows: `[out, rows]`.
     let mut turned = vec![0.0; rows * out];
@@ -39,81 +40,126 @@ pub(crate) fn vector_product(x: Rows<'_>, weight: Rows<'_>) -> Vec<f32> {
     y
 }
 
-struct Run<'a> {
+struct Run<'a, T> {
     x: Rows<'a>,
-    weight: Rows<'a>,
+    weight: Rows<'a, T>,
     /// The first row of the weight.
     first: usize,
     y: &'a mut [f32],
 }
 
-impl WithSimd for Run<'_> {
+impl<T: Widen> WithSimd for Run<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         // Eight sums at once, as many as a processor begins before the first is done.
         if self.x.len() == 1 {
-            self.blocks::<S, 1, 8>(simd);
+            self.each_row::<S, 1, 8>(simd);
         } else {
-            self.blocks::<S, 2, 4>(simd);
+            self.each_row::<S, 4, 2>(simd);
         }
     }
 }
 
-impl Run<'_> {
+impl<T: Widen> Run<'_, T> {
+    /// One row of the weight after the other, which is how memory is read fastest.
     #[inline(always)]
-    fn blocks<S: Simd, const X: usize, const W: usize>(self, simd: S) {
+    fn each_row<S: Simd, const X: usize, const U: usize>(self, simd: S) {
         let rows = self.x.len();
-        let last = self.weight.len() - 1;
-        for (block, y) in self.y.chunks_mut(W * rows).enumerate() {
-            let begin = self.first + block * W;
-            let weights = array::from_fn(|at| self.weight.row((begin + at).min(last)));
-            for first in (0..rows).step_by(X) {
+        for (at, y) in self.y.chunks_mut(rows).enumerate() {
+            let weight = [self.weight.row(self.first + at)];
+            for (first, y) in (0..rows).step_by(X).zip(y.chunks_mut(X)) {
                 let xs = array::from_fn(|at| self.x.row((first + at).min(rows - 1)));
-                let sums = products::<S, X, W>(simd, xs, weights);
-                for (y, sums) in y.chunks_mut(rows).zip(sums) {
-                    y[first..].iter_mut().zip(sums).for_each(|(y, sum)| *y = sum);
-                }
+                let [sums] = products::<S, T, X, 1, U>(simd, xs, weight);
+                y.copy_from_slice(&sums[..y.len()]);
             }
         }
     }
 }
 
-/// The scalar product of each `x` with each weight.
+/// The scalar product of each `x` with each weight, in `U` parts.
 #[inline(always)]
-pub(crate) fn products<S: Simd, const X: usize, const W: usize>(
+pub(crate) fn products<S: Simd, T: Widen, const X: usize, const W: usize, const U: usize>(
     simd: S,
     xs: [&[f32]; X],
-    weights: [&[f32]; W],
+    weights: [&[T]; W],
 ) -> [[f32; X]; W] {
-    let (xs, x_rests) = split::<S, X>(xs);
-    let (weights, weight_rests) = split::<S, W>(weights);
+    match S::F32_LANES {
+        16 => by_lanes::<S, T, X, W, U, 16>(simd, xs, weights),
+        8 => by_lanes::<S, T, X, W, U, 8>(simd, xs, weights),
+        4 => by_lanes::<S, T, X, W, U, 4>(simd, xs, weights),
+        _ => by_lanes::<S, T, X, W, U, 1>(simd, xs, weights),
+    }
+}
+
+/// With `L` numbers in a register.
+#[inline(always)]
+fn by_lanes<S: Simd, T: Widen, const X: usize, const W: usize, const U: usize, const L: usize>(
+    simd: S,
+    xs: [&[f32]; X],
+    weights: [&[T]; W],
+) -> [[f32; X]; W] {
+    let xs = xs.map(Split::<f32, U, L>::new);
+    let weights = weights.map(Split::<T, U, L>::new);
     // So that the compiler sees that all have the same length.
-    let length = weights[0].len();
-    let (xs, weights) = (xs.map(|x| &x[..length]), weights.map(|weight| &weight[..length]));
-    let mut sums = [[simd.splat_f32s(0.0); X]; W];
+    let length = weights[0].blocks.len();
+    let x_blocks = xs.each_ref().map(|x| &x.blocks[..length]);
+    let weight_blocks = weights.each_ref().map(|weight| &weight.blocks[..length]);
+    let mut sums = [[[simd.splat_f32s(0.0); U]; X]; W];
     for at in 0..length {
         for w in 0..W {
-            for x in 0..X {
-                sums[w][x] = simd.mul_add_e_f32s(xs[x][at], weights[w][at], sums[w][x]);
+            for u in 0..U {
+                let weight = register(simd, &weight_blocks[w][at][u]);
+                for x in 0..X {
+                    let x_register = register(simd, &x_blocks[x][at][u]);
+                    sums[w][x][u] = simd.mul_add_e_f32s(x_register, weight, sums[w][x][u]);
+                }
             }
         }
     }
     let mut products = [[0.0; X]; W];
     for w in 0..W {
         for x in 0..X {
-            let rest = x_rests[x].iter().zip(weight_rests[w]).map(|(x, weight)| x * weight);
-            products[w][x] = simd.reduce_sum_f32s(sums[w][x]) + rest.sum::<f32>();
+            let mut sum = sums[w][x][0];
+            for part in &sums[w][x][1..] {
+                sum = simd.add_f32s(sum, *part);
+            }
+            for (x, weight) in xs[x].registers.iter().zip(weights[w].registers) {
+                sum = simd.mul_add_e_f32s(register(simd, x), register(simd, weight), sum);
+            }
+            let rest = xs[x].rest.iter().zip(weights[w].rest);
+            let rest = rest.map(|(x, weight)| x * weight.wide());
+            products[w][x] = simd.reduce_sum_f32s(sum) + rest.sum::<f32>();
         }
     }
     products
 }
 
-/// The registers that rows fill, and what is left of the rows.
+/// A row as blocks of `U` registers of `L` numbers, registers that are left, and numbers that are left.
+struct Split<'a, T, const U: usize, const L: usize> {
+    blocks: &'a [[[T; L]; U]],
+    registers: &'a [[T; L]],
+    rest: &'a [T],
+}
+
+impl<'a, T, const U: usize, const L: usize> Split<'a, T, U, L> {
+    #[inline(always)]
+    fn new(row: &'a [T]) -> Self {
+        let (registers, rest) = row.as_chunks::<L>();
+        let (blocks, registers) = registers.as_chunks::<U>();
+        Self { blocks, registers, rest }
+    }
+}
+
+/// As many numbers as a register has.
 #[inline(always)]
-fn split<S: Simd, const N: usize>(rows: [&[f32]; N]) -> ([&[S::f32s]; N], [&[f32]; N]) {
-    (rows.map(|row| S::as_simd_f32s(row).0), rows.map(|row| S::as_simd_f32s(row).1))
+fn register<S: Simd, T: Widen, const L: usize>(_: S, numbers: &[T; L]) -> S::f32s {
+    let mut wide = [0.0; L];
+    for (wide, number) in wide.iter_mut().zip(numbers) {
+        *wide = number.wide();
+    }
+    S::as_simd_f32s(&wide).0[0]
 }
 
 #[cfg(test)]
@@ -126,13 +172,13 @@ mod tests {
         type Output = [[f32; 2]; 3];
 
         fn with_simd<S: Simd>(self, simd: S) -> [[f32; 2]; 3] {
-            products(simd, self.0, self.1)
+            products::<S, f32, 2, 3, 2>(simd, self.0, self.1)
         }
     }
 
     #[test]
     fn products_are_right_on_all_processors() {
-        for length in [1, 7, 16, 45] {
+        for length in [1, 7, 16, 45, 83] {
             let row = |seed: usize| {
                 (0..length).map(|at| ((at + seed) * 7 % 5) as f32).collect::<Vec<_>>()
             };
