@@ -1,11 +1,12 @@
-//! What `exactness.rs` tests on the processor, on a graphics card, where every operator is composed
-//! of burn's.
+//! What `all/exactness.rs` tests on the processor, on a graphics card, where every operator is composed
+//! of burn's. A program of its own, because it is built with other features.
 //!
 //! It runs on the first of the devices that were built in. Without a card, a software Vulkan device
 //! will do; README.md says how.
 #![cfg(any(feature = "cuda", feature = "metal", feature = "vulkan", feature = "wgpu"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "all/fixture.rs"]
 mod fixture;
 
 use burn::tensor::{DType, Device};

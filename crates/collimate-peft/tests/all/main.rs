@@ -1,0 +1,10 @@
+//! Tests of the public interface: one program, which is linked once.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod adapter;
+mod config;
+mod extract;
+mod merge;
+mod mlx;
+mod targets;
