@@ -29,7 +29,7 @@ pub(crate) struct Optimizer {
 
 /// What is remembered of a parameter.
 enum Memory {
-    AdamW(Moments),
+    AdamW(Box<Moments>),
     /// Nothing before the first update.
     OfBurn(Rule, Option<DynState>),
 }
@@ -47,7 +47,7 @@ impl Optimizer {
             other => AdamWConfig::default().with_weight_decay(other.weight_decay()),
         };
         let memory = |parameter: &Parameter| match Rule::of(config, parameter) {
-            None => Memory::AdamW(Moments::zeros(&parameter.value)),
+            None => Memory::AdamW(Box::new(Moments::zeros(&parameter.value))),
             Some(rule) => Memory::OfBurn(rule, None),
         };
         Self { adamw, memories: parameters.iter().map(memory).collect() }
@@ -120,7 +120,7 @@ impl Optimizer {
                     let update = Update { config, learning_rate, decays, before };
                     let value = parameter.value.clone();
                     let (value, moments) = moments.update(value, gradient, update);
-                    (value, Memory::AdamW(moments))
+                    (value, Memory::AdamW(Box::new(moments)))
                 }
                 Memory::OfBurn(rule, state) => {
                     let (value, state) = rule.update(parameter, gradient, learning_rate, state);
@@ -252,7 +252,7 @@ mod tests {
 
     fn references() -> Vec<Reference> {
         let text = include_str!("../tests/fixtures/optimizers.json");
-        serde_json::from_str(text).unwrap()
+        serde_json::from_str(text).expect("a fixture of this crate")
     }
 
     impl Reference {
