@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use shell::Demonstration;
@@ -133,26 +133,22 @@ fn busy(place: &Place) -> Vec<String> {
 fn killed_at_any_moment_it_comes_to_the_same_bytes() {
     let place = Place::new();
     let arguments = busy(&place);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let begin = std::time::Instant::now();
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.push("--json-events");
     let output = place.run("whole", &arguments);
-    let took = begin.elapsed();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let expected = adapter(&place.path("whole"));
-    // Twenty moments all over the run, the same ones each time this is run.
+    let events = text(&output.stdout).lines().count();
+    // Twenty moments; five runs one after the other don't come to the end.
     let mut kills = 0;
-    for folder in 0..4_u32 {
+    for folder in 0..4 {
         let out = format!("killed-{folder}");
-        for attempt in 0..5_u32 {
-            let share = f64::from((folder * 5 + attempt) * 7 % 20 + 1) / 21.0;
-            let mut child = place
-                .command(&out, &arguments)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            std::thread::sleep(took.mul_f64(share).max(Duration::from_millis(1)));
-            kills += u32::from(child.try_wait().unwrap().is_none());
+        for attempt in 0..5 {
+            let mut command = place.command(&out, &arguments);
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let seen = lines.by_ref().take(1 + (folder * 5 + attempt) * 7 % (events / 6)).count();
+            kills += u32::from(seen > 0 && child.try_wait().unwrap().is_none());
             // SIGKILL.
             child.kill().unwrap();
             child.wait().unwrap();
@@ -167,8 +163,6 @@ fn killed_at_any_moment_it_comes_to_the_same_bytes() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_writes_a_checkpoint() {
-    use std::io::{BufRead, BufReader};
-
     let place = Place::new();
     let arguments = busy(&place);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
