@@ -127,9 +127,28 @@ pub enum EvalError {
         index: usize,
     },
     /// It was cancelled.
-    #[cfg(feature = "model")]
     #[error("cancelled")]
     Cancelled,
+    /// A judge could not be asked, or gave what is no answer.
+    #[error("the judge {judge}: {message}")]
+    Judge {
+        /// What it is called.
+        judge: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// What a judge said of a response is hardly a rating.
+    #[error(
+        "of what the judge {judge} says, {understood:.3} is a rating, and {least} is needed: it does not understand the question; take another judge, or another rubric"
+    )]
+    NotRated {
+        /// What it is called.
+        judge: String,
+        /// The share of its probability, or of its answers, that was a rating.
+        understood: f64,
+        /// The least share.
+        least: f64,
+    },
     /// The metric could not be computed.
     #[cfg(feature = "model")]
     #[error(transparent)]

@@ -11,6 +11,7 @@ mod classification;
 mod error;
 #[cfg(feature = "model")]
 mod held_out;
+mod judge;
 mod proportion;
 mod refusal;
 #[cfg(feature = "model")]
@@ -32,6 +33,12 @@ pub use classification::{
 pub use error::{EvalError, Result};
 #[cfg(feature = "model")]
 pub use held_out::{HeldOut, held_out};
+#[cfg(feature = "model")]
+pub use judge::LocalJudge;
+pub use judge::{
+    Judge, JudgeCase, JudgeConfig, JudgeOutcome, JudgeReport, JudgeScore, Rubric, ScoreSource,
+    rate, rate_all,
+};
 pub use proportion::{PairedChange, Proportion};
 pub use refusal::{
     PromptLabel, Refusal, RefusalCase, RefusalChange, RefusalChanges, RefusalConfig,

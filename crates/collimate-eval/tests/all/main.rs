@@ -4,6 +4,8 @@
 
 mod classes;
 #[cfg(feature = "flex")]
+mod judge;
+#[cfg(feature = "flex")]
 mod model;
 mod reference;
 mod text;
