@@ -189,6 +189,10 @@ pub fn states_of_rows(
         Some(layers) => layers.clone(),
         None => decoder.hidden_layers(config.source).collect(),
     };
+    if layers.is_empty() {
+        let message = "is empty; leave it out for all layers".to_owned();
+        return Err(EvalError::Setting { setting: "layers", message });
+    }
     let width = decoder.hidden_width(config.source);
     let mut distinct: Vec<&[u32]> = Vec::new();
     let mut number_of: HashMap<&[u32], usize> = HashMap::new();

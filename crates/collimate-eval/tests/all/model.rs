@@ -245,6 +245,8 @@ fn what_does_not_fit_is_an_error() {
     assert!(matches!(run(&["a"], &config, true), EvalError::Cancelled));
     let error = run(&["a"], &config.clone().with_batch_tokens(0), false);
     assert_eq!(error.to_string(), "batch_tokens is 0; it is at least 1");
+    let error = run(&["a"], &config.clone().with_layers(vec![]), false);
+    assert_eq!(error.to_string(), "layers is empty; leave it out for all layers");
     assert!(matches!(run(&["a"], &config.with_layers(vec![3]), false), EvalError::Lm(_)));
     let short = hidden_states(&decoder, &tokenizer, &["a"], &Default::default(), None, &NEVER);
     let error = alignment(&prompts(), &short.unwrap(), &AlignmentConfig::default()).unwrap_err();
