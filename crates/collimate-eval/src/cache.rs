@@ -62,14 +62,8 @@ impl StatesCache {
             (TEXTS.to_owned(), Dtype::U8, vec![count, 32], texts),
             (STATES.to_owned(), Dtype::F32, vec![count, width as u64], states),
         ];
-        let beside = self.folder.join(format!(".{}.{}", key.0, std::process::id()));
-        let written = write_safetensors(&beside, &metadata, tensors).map_err(EvalError::from);
-        let written = written.and_then(|_| fs::rename(&beside, self.path(key)).map_err(failed));
-        if written.is_err() {
-            // What is in the way of the file itself is in the way of this one.
-            let _ = fs::remove_file(&beside);
-        }
-        written
+        write_safetensors(self.path(key), &metadata, tensors)?;
+        Ok(())
     }
 
     fn path(&self, key: &LayerKey) -> PathBuf {
