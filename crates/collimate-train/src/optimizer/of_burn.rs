@@ -1,7 +1,6 @@
 //! The optimizers that are burn's.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -17,8 +16,7 @@ use crate::config::OptimizerConfig;
 use crate::trained::Parameter;
 
 /// One of them, with decay or without.
-#[derive(Clone)]
-pub(super) struct Rule(Arc<dyn DynOptimizer>);
+pub(super) struct Rule(Box<dyn DynOptimizer>);
 
 impl Rule {
     /// The rule of a parameter; none where it is AdamW's.
@@ -32,7 +30,7 @@ impl Rule {
                     .with_beta_1(of.beta_1 as f32)
                     .with_beta_2(of.beta_2 as f32)
                     .with_epsilon(of.epsilon as f32);
-                Arc::new(config.with_weight_decay(penalty).build())
+                Box::new(config.with_weight_decay(penalty).build())
             }
             OptimizerConfig::Adafactor(of) => {
                 let config = AdafactorConfig::new()
@@ -40,12 +38,12 @@ impl Rule {
                     .with_decay_rate(of.decay_rate)
                     .with_relative_step(false)
                     .with_scale_parameter(of.scale_parameter);
-                Arc::new(config.with_weight_decay(decay).build())
+                Box::new(config.with_weight_decay(decay).build())
             }
             OptimizerConfig::AdaGrad(of) => {
                 let config =
                     AdaGradConfig::new().with_lr_decay(of.lr_decay).with_epsilon(of.epsilon as f32);
-                Arc::new(config.with_weight_decay(penalty).build())
+                Box::new(config.with_weight_decay(penalty).build())
             }
             OptimizerConfig::Adan(of) => {
                 let config = AdanConfig::new()
@@ -53,19 +51,19 @@ impl Rule {
                     .with_beta_2(of.beta_2 as f32)
                     .with_beta_3(of.beta_3 as f32)
                     .with_epsilon(of.epsilon as f32);
-                Arc::new(config.with_weight_decay(decay).build())
+                Box::new(config.with_weight_decay(decay).build())
             }
             OptimizerConfig::Lamb(of) => {
                 let config = LambConfig::new()
                     .with_beta_1(of.beta_1 as f32)
                     .with_beta_2(of.beta_2 as f32)
                     .with_epsilon(of.epsilon as f32);
-                Arc::new(config.with_weight_decay(decay).build())
+                Box::new(config.with_weight_decay(decay).build())
             }
             OptimizerConfig::Lion(of) => {
                 let config =
                     LionConfig::new().with_beta_1(of.beta_1 as f32).with_beta_2(of.beta_2 as f32);
-                Arc::new(config.with_weight_decay(decay).build())
+                Box::new(config.with_weight_decay(decay).build())
             }
             OptimizerConfig::Muon(_) if !parameter.is_hidden_matrix() => return None,
             OptimizerConfig::Muon(of) => {
@@ -77,7 +75,7 @@ impl Rule {
                     .with_momentum(momentum)
                     .with_ns_steps(of.ns_steps)
                     .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW);
-                Arc::new(config.with_weight_decay(penalty).build())
+                Box::new(config.with_weight_decay(penalty).build())
             }
             OptimizerConfig::RmsProp(of) => {
                 let config = RmsPropConfig::new()
@@ -85,7 +83,7 @@ impl Rule {
                     .with_epsilon(of.epsilon as f32)
                     .with_momentum(of.momentum as f32)
                     .with_centered(of.centered);
-                Arc::new(config.with_weight_decay(penalty).build())
+                Box::new(config.with_weight_decay(penalty).build())
             }
             OptimizerConfig::Sgd(of) => {
                 let momentum = MomentumConfig::new()
@@ -93,7 +91,7 @@ impl Rule {
                     .with_dampening(0.0)
                     .with_nesterov(of.nesterov);
                 let momentum = (of.momentum > 0.0).then_some(momentum);
-                Arc::new(
+                Box::new(
                     SgdConfig::new().with_momentum(momentum).with_weight_decay(penalty).build(),
                 )
             }
