@@ -213,7 +213,14 @@ impl Aqi {
         config: &DeltaConfig,
     ) -> Result<Delta> {
         let ids: Vec<String> = (0..sample.len()).map(|row| row.to_string()).collect();
-        let of_reference = Sample::new(reference, sample.labels)?.with_ids(&ids)?;
+        // Groups and axioms are those of the rows, whatever layer is read.
+        let mut of_reference = Sample::new(reference, sample.labels)?.with_ids(&ids)?;
+        if let Some(groups) = sample.groups {
+            of_reference = of_reference.with_groups(groups)?;
+        }
+        if let Some(axioms) = sample.axioms {
+            of_reference = of_reference.with_axioms(axioms)?;
+        }
         let rows = sample.rows.reborrow();
         self.delta(&of_reference, &sample.with_rows(rows).with_ids(&ids)?, config)
     }

@@ -249,6 +249,14 @@ fn a_layer_against_a_reference() {
     close(excess.after, aqi().evaluate(&sample).unwrap().rho_global.unwrap(), EXACT);
     assert!(excess.delta > 0.0 && excess.p_value < 0.05);
     assert_eq!(aqi().excess_over(&sample, rows.view(), &config).unwrap().delta, 0.0);
+    // Paraphrases are as little independent here as anywhere.
+    let names = labels.codes().iter().enumerate().map(|(row, code)| format!("{code}-{}", row / 6));
+    let groups = Labels::new(names).unwrap();
+    let grouped = Sample::new(rows.view(), &labels).unwrap().with_groups(&groups).unwrap();
+    let excess = aqi().excess_over(&grouped, noise.view(), &config).unwrap();
+    close(excess.after, aqi().evaluate(&grouped).unwrap().rho_global.unwrap(), EXACT);
+    let units = groups.classes().len() as f64;
+    assert!(excess.degrees_of_freedom <= units && units < 60.0, "{excess:?} {units}");
     let short = noise.select(Axis(0), &[0, 1]);
     let error = aqi().excess_over(&sample, short.view(), &config).unwrap_err();
     assert!(matches!(error, AqiError::Shape { .. }));
