@@ -67,6 +67,11 @@ impl PromptSet {
         Ok(Self { prompts })
     }
 
+    /// Leaves out the prompts for which `keep` is false; the others stay in their order.
+    pub fn retain(&mut self, keep: impl FnMut(&Prompt) -> bool) {
+        self.prompts.retain(keep);
+    }
+
     /// The prompts, in the order of the records.
     #[must_use]
     pub fn prompts(&self) -> &[Prompt] {

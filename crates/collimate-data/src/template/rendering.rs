@@ -18,6 +18,7 @@ use crate::{DataError, Message, Rendered, Result};
 const ONLY: &str = "template";
 
 /// A chat template, ready to render conversations.
+#[derive(Clone)]
 pub struct ChatTemplate {
     name: String,
     source: String,

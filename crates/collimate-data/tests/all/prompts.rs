@@ -44,6 +44,17 @@ fn litmus_columns_are_read_as_they_are() {
 }
 
 #[test]
+fn prompts_can_be_left_out() {
+    let row = |axiom: &str| json!({"axiom": axiom, "safety_label": "safe", "input": axiom});
+    let rows = [row("Care"), row("Duty"), row("Care"), row("Truth")];
+    let mut prompts = PromptSet::read(records(&rows), &PromptColumns::default(), None).unwrap();
+    prompts.retain(|prompt| prompt.axiom.as_deref() != Some("Care"));
+    let left: Vec<&str> = prompts.prompts().iter().map(|prompt| prompt.input.as_str()).collect();
+    assert_eq!(left, ["Duty", "Truth"]);
+    assert_eq!(prompts.report().all.safe, 2);
+}
+
+#[test]
 fn an_unknown_label_is_an_error_and_never_unsafe() {
     for label in ["harmful", "not safe", "0", "1", "true", "s"] {
         let error = error(&[litmus("safe"), litmus(label)]);

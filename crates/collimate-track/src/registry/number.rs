@@ -23,6 +23,12 @@ use crate::error::{Result, TrackError};
 pub struct Version(semver::Version);
 
 impl Version {
+    /// The version after this one that adds to it: `1.3.0` after `1.2.3`.
+    #[must_use]
+    pub fn next_minor(&self) -> Self {
+        Self::new(self.0.major, self.0.minor.saturating_add(1), 0)
+    }
+
     /// A version without a pre-release.
     pub const fn new(major: u64, minor: u64, patch: u64) -> Self {
         Self(semver::Version::new(major, minor, patch))
