@@ -140,6 +140,9 @@ pub struct Alignment {
     pub headline: Report,
     /// Each layer by itself, of all prompts.
     pub per_layer: Vec<LayerReport>,
+    /// The layers that can't be scored, and why: the embedding of the last token is the same for prompts
+    /// that all end alike.
+    pub not_scored: BTreeMap<usize, String>,
     /// The weights of the layers, where they were fitted.
     pub fit: Option<LayerFit>,
     /// What is found where nothing can have been learned.
@@ -153,8 +156,37 @@ pub struct Controls {
     /// How much better the headline separates than the embedding layer, which knows words only; where
     /// that layer is among those that were read.
     pub excess_over_embedding: Option<Computed<Delta>>,
+    /// How much better the headline separates than that of the twin with random weights, which knows
+    /// what the architecture makes of words; where there is one.
+    pub excess_over_random_twin: Option<Computed<Delta>>,
     /// The mean AQI-S of the headline's rows with shuffled labels.
     pub shuffled_aqi_s: f64,
+}
+
+/// What is known of a model: its hidden states, and those of its twin.
+#[derive(Clone, Copy, Debug)]
+pub struct Probed<'a> {
+    states: &'a HiddenStates,
+    twin: Option<&'a HiddenStates>,
+}
+
+impl<'a> Probed<'a> {
+    /// A model of these states.
+    pub fn new(states: &'a HiddenStates) -> Self {
+        Self { states, twin: None }
+    }
+
+    /// Sets the states of its twin: [`random_twin`](crate::random_twin) on the same prompts.
+    #[must_use]
+    pub fn with_twin(self, twin: &'a HiddenStates) -> Self {
+        Self { twin: Some(twin), ..self }
+    }
+}
+
+impl<'a> From<&'a HiddenStates> for Probed<'a> {
+    fn from(states: &'a HiddenStates) -> Self {
+        Self::new(states)
+    }
 }
 
 /// How alignment changed.
@@ -268,15 +300,16 @@ struct Headline {
 ///
 /// [`EvalError::Rows`]: there is not one text for each prompt; [`EvalError::Layer`]: there is no such
 /// layer; [`EvalError::Aqi`].
-pub fn alignment(
+pub fn alignment<'a>(
     prompts: &PromptSet,
-    states: &HiddenStates,
+    model: impl Into<Probed<'a>>,
     config: &AlignmentConfig,
 ) -> Result<Alignment> {
+    let model = model.into();
     let aqi = config.aqi.clone().check()?;
     let probes = Probes::new(prompts)?;
-    let headline = headline(&probes, states, config)?;
-    one(&aqi, &probes, states, &headline, config)
+    let headline = headline(&probes, model.states, config)?;
+    one(&aqi, &probes, model, &headline, config)
 }
 
 /// Compares two models on the same prompts.
@@ -284,20 +317,21 @@ pub fn alignment(
 /// # Errors
 ///
 /// As [`alignment`].
-pub fn compare_alignment(
+pub fn compare_alignment<'a>(
     prompts: &PromptSet,
-    before: &HiddenStates,
-    after: &HiddenStates,
+    before: impl Into<Probed<'a>>,
+    after: impl Into<Probed<'a>>,
     config: &AlignmentConfig,
 ) -> Result<AlignmentComparison> {
+    let (before, after) = (before.into(), after.into());
     let aqi = config.aqi.clone().check()?;
     let probes = Probes::new(prompts)?;
     let [of_before, of_after] =
-        [headline(&probes, before, config)?, headline(&probes, after, config)?];
+        [headline(&probes, before.states, config)?, headline(&probes, after.states, config)?];
     let change = AlignmentChange {
         headline: delta(&aqi, &probes, &of_before, &of_after, config)?,
         per_axiom: axioms(&aqi, &probes, &of_before, &of_after, config)?,
-        per_layer: layers(&aqi, &probes, before, after, config)?,
+        per_layer: layers(&aqi, &probes, before.states, after.states, config)?,
     };
     Ok(AlignmentComparison {
         before: one(&aqi, &probes, before, &of_before, config)?,
@@ -349,25 +383,45 @@ fn layer(states: &HiddenStates, at: usize) -> Array2<f64> {
 fn one(
     aqi: &Aqi,
     probes: &Probes,
-    states: &HiddenStates,
+    model: Probed<'_>,
     headline: &Headline,
     config: &AlignmentConfig,
 ) -> Result<Alignment> {
+    let states = model.states;
     let chosen = probes.select(&headline.prompts)?;
     let sample = chosen.sample(&headline.rows)?;
-    // Whose own rows are not looked at.
-    let first = layer(states, 0);
-    let values = states.states.mapv(f64::from);
-    let mut per_layer = aqi.profile(&probes.sample(&first)?, values.view())?;
-    for (report, &number) in per_layer.iter_mut().zip(&states.layers) {
-        report.layer = number;
+    let plain = AqiConfig::default().with_interval(None).with_permutations(0).with_pairwise(false);
+    let plain = plain.check()?;
+    let (mut scored, mut not_scored) = (Vec::new(), BTreeMap::new());
+    for (at, &number) in states.layers.iter().enumerate() {
+        match plain.evaluate(&Sample::new(layer(states, at).view(), &probes.labels)?) {
+            Ok(_) => scored.push(at),
+            Err(error) => {
+                not_scored.insert(number, error.to_string());
+            }
+        }
+    }
+    let values = states.states.select(Axis(1), &scored).mapv(f64::from);
+    let mut per_layer = match scored.is_empty() {
+        true => Vec::new(),
+        // Whose own rows are not looked at.
+        false => aqi.profile(&probes.sample(&layer(states, 0))?, values.view())?,
+    };
+    for (report, at) in per_layer.iter_mut().zip(&scored) {
+        report.layer = states.layers.get(*at).copied().unwrap_or(*at);
     }
     let embedding = states.layers.iter().position(|&layer| layer == 0).map(|at| {
         let reference = layer(states, at).select(Axis(0), &headline.prompts);
         aqi.excess_over(&sample, reference.view(), &config.delta).into()
     });
-    let plain = AqiConfig::default().with_interval(None).with_permutations(0).with_pairwise(false);
-    let plain = plain.check()?;
+    let twin = match model.twin {
+        None => None,
+        Some(twin) => {
+            // Its split, where layers are fitted, is the same one.
+            let of_twin = self::headline(probes, twin, config)?;
+            Some(aqi.excess_over(&sample, of_twin.rows.view(), &config.delta).into())
+        }
+    };
     let mut sum = 0.0;
     for index in 0..SHUFFLES {
         let labels = shuffled_labels(&chosen.labels, None, config.seed, index)?;
@@ -377,9 +431,11 @@ fn one(
     Ok(Alignment {
         headline: aqi.evaluate(&sample)?,
         per_layer,
+        not_scored,
         fit: headline.fit.clone(),
         controls: Controls {
             excess_over_embedding: embedding,
+            excess_over_random_twin: twin,
             shuffled_aqi_s: sum / SHUFFLES as f64,
         },
     })

@@ -29,6 +29,15 @@ pub enum EvalError {
         /// The number of rows.
         rows: usize,
     },
+    /// A change was asked for of rows that are too few to tell one from chance.
+    #[cfg(feature = "model")]
+    #[error(
+        "{rows} rows have tokens to predict; at least 2 are needed to tell a change from chance"
+    )]
+    FewRows {
+        /// The number of rows.
+        rows: usize,
+    },
     /// There is not one text for each prompt.
     #[cfg(feature = "model")]
     #[error(

@@ -7,16 +7,17 @@ use collimate_data::Row;
 use collimate_lm::{Batch, Decoder};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::batches::rows_together;
 use crate::error::{EvalError, Result};
+use crate::paired::MeanChange;
 
 /// Logits that exist at a time.
 const LOGITS: usize = 1 << 24;
 
 /// How well a model predicts the tokens of rows that carry loss.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct HeldOut {
     /// Rows.
@@ -29,6 +30,32 @@ pub struct HeldOut {
     pub perplexity: f64,
     /// The share of those tokens that the model held for the most likely.
     pub token_accuracy: f64,
+    /// Of each row, in their order: the tokens that were predicted, and the sum of their negative
+    /// log-likelihoods.
+    pub per_row: Vec<(u64, f64)>,
+}
+
+/// Compares the losses of two models on the same rows, in nats per token. The rows are the sample, not the
+/// tokens.
+///
+/// # Errors
+///
+/// [`EvalError::Unpaired`]: the rows are not the same; [`EvalError::FewRows`]: there are less than two.
+pub fn compare_held_out(before: &HeldOut, after: &HeldOut) -> Result<MeanChange> {
+    let pairs = || before.per_row.iter().zip(&after.per_row);
+    if before.per_row.len() != after.per_row.len() || pairs().any(|(one, two)| one.0 != two.0) {
+        return Err(EvalError::Unpaired {
+            left: "tokens before",
+            left_count: before.tokens as usize,
+            right: "tokens after",
+            right_count: after.tokens as usize,
+        });
+    }
+    let rows: Vec<(f64, f64)> = pairs()
+        .filter(|(one, _)| one.0 > 0)
+        .map(|(before, after)| (before.0 as f64, after.1 - before.1))
+        .collect();
+    MeanChange::of(&rows).ok_or(EvalError::FewRows { rows: rows.len() })
 }
 
 /// Predicts every token that carries loss from those before it; at most so many tokens run together.
@@ -44,16 +71,17 @@ pub fn held_out(
     cancelled: &AtomicBool,
 ) -> Result<HeldOut> {
     let lengths: Vec<usize> = rows.iter().map(Row::len).collect();
-    let (mut tokens, mut nll, mut hits) = (0_u64, 0.0, 0_u64);
+    let mut per_row = vec![(0_u64, 0.0); rows.len()];
+    let mut hits = 0_u64;
     for batch in rows_together(&lengths, batch_tokens) {
         if cancelled.load(Ordering::Relaxed) {
             return Err(EvalError::Cancelled);
         }
-        let batch: Vec<&Row> = batch.iter().filter_map(|&row| rows.get(row)).collect();
-        let ids: Vec<&[u32]> = batch.iter().map(|row| row.ids.as_slice()).collect();
+        let of_batch: Vec<&Row> = batch.iter().filter_map(|&row| rows.get(row)).collect();
+        let ids: Vec<&[u32]> = of_batch.iter().map(|row| row.ids.as_slice()).collect();
         let width = ids.iter().map(|ids| ids.len()).max().unwrap_or(0);
         let mut predicted: Vec<(usize, u32)> = Vec::new();
-        for (at, row) in batch.iter().enumerate() {
+        for (at, row) in of_batch.iter().enumerate() {
             let all = row.ids.iter().zip(&row.trained).enumerate().skip(1);
             let wanted = all.filter(|(_, (_, trained))| **trained);
             predicted.extend(wanted.map(|(token, (id, _))| (at * width + token - 1, *id)));
@@ -77,19 +105,22 @@ pub fn held_out(
                 .zip(logits.par_chunks_exact(vocabulary))
                 .map(|((_, id), logits)| log_probability(logits, *id as usize))
                 .collect();
-            for (log_probability, is_greatest) in found {
-                tokens += 1;
-                nll -= log_probability;
+            for ((at, _), (log_probability, is_greatest)) in chunk.iter().zip(found) {
+                if let Some(of_row) = batch.get(at / width).and_then(|&row| per_row.get_mut(row)) {
+                    of_row.0 += 1;
+                    of_row.1 -= log_probability;
+                }
                 hits += u64::from(is_greatest);
             }
         }
     }
+    let tokens: u64 = per_row.iter().map(|row| row.0).sum();
     if tokens == 0 {
         return Err(EvalError::NothingToPredict { rows: rows.len() });
     }
-    let loss = nll / tokens as f64;
+    let loss = per_row.iter().map(|row| row.1).sum::<f64>() / tokens as f64;
     let token_accuracy = hits as f64 / tokens as f64;
-    Ok(HeldOut { rows: rows.len(), tokens, loss, perplexity: loss.exp(), token_accuracy })
+    Ok(HeldOut { rows: rows.len(), tokens, loss, perplexity: loss.exp(), token_accuracy, per_row })
 }
 
 /// The log-probability of a token, and whether it is the first of the most likely ones.

@@ -35,6 +35,9 @@ pub struct PairedChange {
     pub gained: u64,
     /// `after − before`; nothing without items.
     pub difference: Option<f64>,
+    /// The 95% interval of the difference (R. G. Newcombe, Improved confidence intervals for the
+    /// difference between binomial proportions based on paired data, 1998, method 10): −1 to 1 of nothing.
+    pub ci95: [f64; 2],
     /// The two-sided p-value of McNemar's exact test: how likely are `lost` and `gained`, or two that
     /// differ more, if both directions are equally likely (Q. McNemar, Note on the sampling error of the
     /// difference between correlated proportions or percentages, 1947). 1 if nothing changed.
@@ -80,9 +83,31 @@ impl PairedChange {
             lost,
             gained,
             difference: before.share.zip(after.share).map(|(before, after)| after - before),
+            ci95: newcombe(&before, &after, lost, gained),
             p_value: mcnemar(lost, gained),
         }
     }
+}
+
+fn newcombe(before: &Proportion, after: &Proportion, lost: u64, gained: u64) -> [f64; 2] {
+    let (Some(was), Some(is)) = (before.share, after.share) else { return [-1.0, 1.0] };
+    let n = before.of as f64;
+    let (lost, gained) = (lost as f64, gained as f64);
+    let both = before.count as f64 - lost;
+    let neither = n - both - lost - gained;
+    let margins = [both + gained, lost + neither, both + lost, gained + neither];
+    let product: f64 = margins.into_iter().product();
+    let correlation = match both * neither - gained * lost {
+        _ if product == 0.0 => 0.0,
+        // Corrected for continuity.
+        positive if positive > 0.0 => (positive - n / 2.0).max(0.0) / product.sqrt(),
+        negative => negative / product.sqrt(),
+    };
+    let root = |one: f64, two: f64| {
+        (one * one - 2.0 * correlation * one * two + two * two).max(0.0).sqrt()
+    };
+    let ([low, high], [low_before, high_before]) = (after.ci95, before.ci95);
+    [is - was - root(is - low, high_before - was), is - was + root(was - low_before, high - is)]
 }
 
 fn mcnemar(lost: u64, gained: u64) -> f64 {
@@ -106,6 +131,25 @@ mod tests {
     fn ends_are_exact() {
         assert_eq!(Proportion::new(0, 7).ci95[0], 0.0);
         assert_eq!(Proportion::new(7, 7).ci95[1], 1.0);
+    }
+
+    #[test]
+    fn intervals_of_differences_are_those_of_the_paper() {
+        let change = |both: usize, gained: usize, lost: usize, neither: usize| {
+            let pairs = |pair, count| std::iter::repeat_n(pair, count);
+            PairedChange::new(
+                pairs((true, true), both)
+                    .chain(pairs((false, true), gained))
+                    .chain(pairs((true, false), lost))
+                    .chain(pairs((false, false), neither)),
+            )
+        };
+        let [low, high] = change(36, 12, 2, 0).ci95;
+        assert!((low - 0.0569).abs() < 5e-5 && (high - 0.3404).abs() < 5e-5, "{low} {high}");
+        let [low, high] = change(1, 97, 1, 1).ci95;
+        assert!((low - 0.8737).abs() < 5e-5 && (high - 0.9850).abs() < 5e-5, "{low} {high}");
+        let [low, high] = change(54, 0, 0, 0).ci95;
+        assert!((low + 0.0664).abs() < 5e-5 && (low + high).abs() < 1e-12, "{low} {high}");
     }
 
     #[test]

@@ -166,6 +166,20 @@ pub fn hidden_states<T: AsRef<str>>(
     states_of_rows(decoder, &rows, config, cached, cancelled)
 }
 
+/// The standard deviation of the weights of a model that has learned nothing: what most configurations of
+/// transformers have as `initializer_range`.
+const INITIAL_STD: f64 = 0.02;
+
+/// A model of the same architecture with random weights: what tells its prompts apart is not what a
+/// model has learned.
+///
+/// # Errors
+///
+/// [`EvalError::Lm`]: there is no room for it.
+pub fn random_twin(decoder: &Decoder, seed: u64) -> Result<Decoder> {
+    Ok(Decoder::random(decoder.config(), INITIAL_STD, seed, decoder.device(), decoder.dtype())?)
+}
+
 /// As [`hidden_states`], of rows of token ids.
 ///
 /// # Errors

@@ -2,11 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use collimate_data::{ChatTemplate, Message, RenderOptions, Tokenizer};
+use burn::tensor::DType;
+use burn::tensor::activation::log_softmax;
+use collimate_data::{ChatTemplate, Tokenizer};
 use collimate_lm::{Batch, Decoder, GenerationConfig};
 
 use super::Judge;
 use crate::error::{EvalError, Result};
+use crate::responses::{asked, prompt_ids};
 
 /// A model of `collimate-lm` that rates, through its chat template if it has one.
 pub struct LocalJudge<'a> {
@@ -29,14 +32,6 @@ impl<'a> LocalJudge<'a> {
         Self { name: name.into(), decoder, tokenizer, template, cancelled }
     }
 
-    /// The text that the answer follows, and whether special tokens are still to be added.
-    fn asked(&self, prompt: &str) -> Result<(String, bool)> {
-        let Some(template) = self.template else { return Ok((prompt.to_owned(), true)) };
-        let mut options = RenderOptions::default();
-        options.add_generation_prompt = true;
-        Ok((template.render_text(&[Message::new("user", prompt)], &options)?, false))
-    }
-
     fn failed(&self, error: impl std::fmt::Display) -> EvalError {
         EvalError::Judge { judge: self.name.clone(), message: error.to_string() }
     }
@@ -48,8 +43,7 @@ impl Judge for LocalJudge<'_> {
     }
 
     fn say(&mut self, prompt: &str, most_tokens: usize, seed: Option<u64>) -> Result<String> {
-        let (text, special) = self.asked(prompt)?;
-        let ids = self.tokenizer.encode(&text, special)?.ids;
+        let ids = prompt_ids(self.tokenizer, self.template, prompt)?;
         let config = GenerationConfig::default()
             .with_max_new_tokens(most_tokens)
             .with_do_sample(seed.is_some())
@@ -73,7 +67,7 @@ impl Judge for LocalJudge<'_> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(EvalError::Cancelled);
         }
-        let (text, special) = self.asked(prompt)?;
+        let (text, special) = asked(self.template, prompt)?;
         // A model that goes on with a text puts a space before a word.
         let space =
             if self.template.is_none() && !text.ends_with(char::is_whitespace) { " " } else { "" };
@@ -88,6 +82,17 @@ impl Judge for LocalJudge<'_> {
         let common = others.iter().map(common).min().unwrap_or(0);
         if common == 0 || rows.iter().any(|row| row.len() == common) {
             return Err(self.failed(format_args!("tokens don't tell {answers:?} apart")));
+        }
+        // One token tells each from the others, as is the rule: one row says all.
+        if let Some(prefix) = first.get(..common)
+            && rows.iter().all(|row| row.len() == common + 1)
+        {
+            let logits = self.decoder.logits_at(&Batch::padded(&[prefix])?, &[(0, common - 1)])?;
+            let logits = log_softmax(logits.cast(DType::F32), 1).into_data();
+            let logits = logits.try_into_vec::<f32>().map_err(EvalError::device)?;
+            let of_row =
+                |row: &Vec<u32>| Some(f64::from(*logits.get(*row.last()? as usize)?).exp());
+            return Ok(rows.iter().map(of_row).collect());
         }
         let log_probs = self.decoder.log_probs(&Batch::padded(&rows)?)?;
         // The first of them is of the second token.

@@ -1,5 +1,7 @@
 //! Responses rated by a model (G-Eval, Liu et al. 2023, <https://arxiv.org/abs/2303.16634>).
 
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "model")]
 mod local;
 mod rubric;
@@ -9,7 +11,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::error::{EvalError, Result};
+use crate::paired::MeanChange;
 
+#[cfg(feature = "http")]
+pub use http::{HttpJudge, HttpJudgeConfig, HttpJudgeUsage, TokenLimit};
 #[cfg(feature = "model")]
 pub use local::LocalJudge;
 pub use rubric::Rubric;
@@ -242,6 +247,28 @@ pub fn rate_all<'a>(
     let mean = (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64);
     let scored = found.len();
     Ok(JudgeReport { judge: judge.name().to_owned(), rubric, scores, mean, scored })
+}
+
+/// Compares ratings of responses of two models to the same prompts, in the same order; none if less than two
+/// prompts have both.
+///
+/// # Errors
+///
+/// [`EvalError::Unpaired`]: there are not equally many.
+pub fn compare_ratings(before: &JudgeReport, after: &JudgeReport) -> Result<Option<MeanChange>> {
+    if before.scores.len() != after.scores.len() {
+        return Err(EvalError::Unpaired {
+            left: "responses before",
+            left_count: before.scores.len(),
+            right: "responses after",
+            right_count: after.scores.len(),
+        });
+    }
+    let both = |(before, after): (&JudgeOutcome, &JudgeOutcome)| {
+        Some((1.0, after.score()?.score - before.score()?.score))
+    };
+    let items: Vec<(f64, f64)> = before.scores.iter().zip(&after.scores).filter_map(both).collect();
+    Ok(MeanChange::of(&items))
 }
 
 /// The rating that an answer begins with; none if it begins otherwise, or with a longer number.

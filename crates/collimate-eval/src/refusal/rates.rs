@@ -18,6 +18,16 @@ pub enum PromptLabel {
     Unsafe,
 }
 
+#[cfg(feature = "model")]
+impl From<collimate_data::SafetyLabel> for PromptLabel {
+    fn from(label: collimate_data::SafetyLabel) -> Self {
+        match label {
+            collimate_data::SafetyLabel::Safe => Self::Safe,
+            collimate_data::SafetyLabel::Unsafe => Self::Unsafe,
+        }
+    }
+}
+
 /// A prompt and what was made of the response to it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct RefusalCase {

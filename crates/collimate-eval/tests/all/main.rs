@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod classes;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "flex")]
 mod judge;
 #[cfg(feature = "flex")]

@@ -8,8 +8,9 @@ use burn::tensor::{DType, Device};
 use collimate_aqi::{AqiConfig, DeltaConfig, Labels, Sample};
 use collimate_data::{PromptColumns, PromptSet, ReadSettings, Row, Source, Tokenizer};
 use collimate_eval::{
-    AlignmentConfig, Cached, EvalError, HiddenStates, LayerRule, Pool, StatesCache, StatesConfig,
-    alignment, compare_alignment, held_out, hidden_states, model_fingerprint,
+    AlignmentConfig, Cached, EvalError, HiddenStates, LayerRule, Pool, Probed, SpeedConfig,
+    StatesCache, StatesConfig, alignment, compare_alignment, compare_held_out, held_out,
+    hidden_states, model_fingerprint, prompt_ids, random_twin, responses, speed,
 };
 use collimate_lm::Decoder;
 use ndarray::Axis;
@@ -159,6 +160,34 @@ fn held_out_rows_are_predicted_as_by_transformers() {
             assert!((found.token_accuracy - wanted.token_accuracy).abs() < 1e-12);
         }
     }
+    let of = |name| held_out(&decoder(name), &rows, 4096, &NEVER).unwrap();
+    let (before, after) = (of("before"), of("after"));
+    let change = compare_held_out(&before, &after).unwrap();
+    assert!((change.difference - (after.loss - before.loss)).abs() < 1e-12);
+    // The same by the jackknife over rows, which linearises as well but for higher terms.
+    let rows: Vec<(f64, f64)> = before
+        .per_row
+        .iter()
+        .zip(&after.per_row)
+        .map(|(before, after)| (before.0 as f64, after.1 - before.1))
+        .collect();
+    let n = rows.len() as f64;
+    let sums = rows.iter().fold((0.0, 0.0), |sums, row| (sums.0 + row.0, sums.1 + row.1));
+    let without: Vec<f64> = rows.iter().map(|row| (sums.1 - row.1) / (sums.0 - row.0)).collect();
+    let mean = without.iter().sum::<f64>() / n;
+    let squares: f64 = without.iter().map(|value| (value - mean).powi(2)).sum();
+    let error = ((n - 1.0) / n * squares).sqrt();
+    // The 0.975 quantile of Student's t with 25 degrees of freedom.
+    let half = 2.059_538_552_753_294 * error;
+    assert!((change.ci95[1] - change.difference - half).abs() < 0.02 * half, "{change:?} {half}");
+    assert_eq!(change.p_value < 0.05, change.ci95[0] > 0.0 || change.ci95[1] < 0.0);
+    let same = compare_held_out(&before, &before).unwrap();
+    assert_eq!((same.difference, same.ci95, same.p_value), (0.0, [0.0, 0.0], 1.0));
+    let one = held_out(&decoder("before"), &[Row::new(vec![5, 6], vec![true, true])], 64, &NEVER);
+    let one = one.unwrap();
+    assert!(matches!(compare_held_out(&one, &one), Err(EvalError::FewRows { rows: 1 })));
+    assert!(matches!(compare_held_out(&one, &before), Err(EvalError::Unpaired { .. })));
+
     let first_only = Row::new(vec![5, 6], vec![true, false]);
     let error = held_out(&decoder("before"), &[first_only], 64, &NEVER).unwrap_err();
     assert!(matches!(error, EvalError::NothingToPredict { rows: 1 }), "{error}");
@@ -211,6 +240,77 @@ fn a_comparison_is_that_of_the_metric() {
 }
 
 #[test]
+fn a_twin_has_the_shape_of_its_model_and_nothing_that_it_learned() {
+    let prompts = prompts();
+    let decoder = decoder("after");
+    let twin = random_twin(&decoder, 7).unwrap();
+    let tokenizer = Tokenizer::from_folder(folder().join("after")).unwrap();
+    let config = StatesConfig::default();
+    let of = |model| hidden_states(model, &tokenizer, &texts(&prompts), &config, None, &NEVER);
+    let (states, of_twin) = (of(&decoder).unwrap(), of(&twin).unwrap());
+    assert_eq!(states.states.dim(), of_twin.states.dim());
+    assert_ne!(states.states, of_twin.states);
+    assert_eq!(of(&random_twin(&decoder, 7).unwrap()).unwrap(), of_twin);
+
+    for rule in [LayerRule::Final, LayerRule::Index(1), LayerRule::Uniform, LayerRule::Fitted] {
+        let config = AlignmentConfig::default().with_layers(rule);
+        let alone = alignment(&prompts, &states, &config).unwrap();
+        assert!(alone.controls.excess_over_random_twin.is_none());
+        let found = alignment(&prompts, Probed::new(&states).with_twin(&of_twin), &config).unwrap();
+        let excess = found.controls.excess_over_random_twin.unwrap();
+        let excess = excess.value().unwrap();
+        // What stands before is the twin, what stands after is the model.
+        let twin_alone = alignment(&prompts, &of_twin, &config).unwrap().headline;
+        assert!((excess.before - twin_alone.rho_global.unwrap()).abs() < 1e-9, "{rule:?}");
+        assert!((excess.after - alone.headline.rho_global.unwrap()).abs() < 1e-9, "{rule:?}");
+        let itself = Probed::new(&states).with_twin(&states);
+        let itself = alignment(&prompts, itself, &config).unwrap().controls.excess_over_random_twin;
+        assert_eq!(itself.unwrap().value().unwrap().delta, 0.0, "{rule:?}");
+    }
+}
+
+#[test]
+fn responses_are_the_same_however_many_run_together() {
+    let decoder = decoder("after");
+    let tokenizer = Tokenizer::from_folder(folder().join("after")).unwrap();
+    let prompts: Vec<Vec<u32>> =
+        texts(&prompts()).iter().map(|text| prompt_ids(&tokenizer, None, text).unwrap()).collect();
+    let run =
+        |batch_tokens| responses(&decoder, &tokenizer, &prompts, 12, batch_tokens, &NEVER).unwrap();
+    let alone = run(1);
+    assert_eq!(alone.len(), 26);
+    assert_eq!(run(4096), alone);
+    for response in &alone {
+        assert_eq!(response.ended, response.tokens < 12, "{response:?}");
+        assert!(!response.text.is_empty());
+    }
+    let different: std::collections::BTreeSet<&str> =
+        alone.iter().map(|response| response.text.as_str()).collect();
+    assert!(different.len() > 5, "{different:?}");
+    let cancelled = AtomicBool::new(true);
+    let error = responses(&decoder, &tokenizer, &prompts, 12, 64, &cancelled).unwrap_err();
+    assert!(matches!(error, EvalError::Cancelled));
+    let error = responses(&decoder, &tokenizer, &[vec![3], vec![]], 12, 64, &NEVER).unwrap_err();
+    assert!(matches!(error, EvalError::EmptyText { text: 1 }), "{error}");
+}
+
+#[test]
+fn speed_is_of_as_many_tokens_as_were_asked_for() {
+    let decoder = decoder("before");
+    let prompts = [vec![5, 6, 7], vec![8, 9], vec![10]];
+    let config = SpeedConfig::default().with_prompts(2).with_new_tokens(5);
+    let found = speed(&decoder, &prompts, &config, &NEVER).unwrap();
+    assert_eq!((found.answers, found.new_tokens), (2, 5));
+    assert!(found.first_token_ms.p50 > 0.0 && found.first_token_ms.max <= found.latency_ms.max);
+    assert!(found.latency_ms.p50 <= found.latency_ms.p90);
+    assert!(found.tokens_per_second.unwrap() > 0.0 && found.prompt_tokens_per_second > 0.0);
+    let one = speed(&decoder, &prompts, &config.with_new_tokens(1), &NEVER).unwrap();
+    assert_eq!(one.tokens_per_second, None);
+    let error = speed(&decoder, &[], &config, &NEVER).unwrap_err();
+    assert_eq!(error.to_string(), "prompts is 0");
+}
+
+#[test]
 fn layers_are_chosen_by_a_rule() {
     let prompts = prompts();
     let states = states("after", &StatesConfig::default(), None);
@@ -231,6 +331,23 @@ fn layers_are_chosen_by_a_rule() {
     assert!((100.0 * rho.max(0.0) - fit.held_out.aqi_s).abs() < 1e-6);
     let error = of(LayerRule::Index(3)).unwrap_err();
     assert_eq!(error.to_string(), "there are no states of layer 3, but of [0, 1, 2]");
+}
+
+#[test]
+fn prompts_that_end_alike_have_no_score_at_the_embedding() {
+    let prompts = prompts();
+    let mut states = states("after", &StatesConfig::default(), None);
+    let first = states.states.index_axis(Axis(0), 0).index_axis(Axis(0), 0).to_owned();
+    for mut row in states.states.axis_iter_mut(Axis(0)) {
+        row.index_axis_mut(Axis(0), 0).assign(&first);
+    }
+    let found = alignment(&prompts, &states, &AlignmentConfig::default()).unwrap();
+    let layers: Vec<usize> = found.per_layer.iter().map(|of| of.layer).collect();
+    assert_eq!(layers, [1, 2]);
+    assert!(found.not_scored[&0].contains("identical"), "{:?}", found.not_scored);
+    assert!(found.controls.excess_over_embedding.unwrap().value().is_none());
+    let change = compare_alignment(&prompts, &states, &states, &AlignmentConfig::default());
+    assert!(change.unwrap().change.per_layer[0].delta.value().is_none());
 }
 
 #[test]
