@@ -13,6 +13,8 @@ use std::env;
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
+#[cfg(feature = "model")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
@@ -84,6 +86,25 @@ pub fn hub_cache() -> Option<PathBuf> {
 /// A variable of the environment that isn't empty.
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Writes a file whole or not at all.
+///
+/// # Errors
+///
+/// What the file system says, with the file's name.
+#[cfg(feature = "model")]
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let failed =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut builder = tempfile::Builder::new();
+    // Less what the user's mask takes away, as any other file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(path).map(|_| ()).map_err(|error| failed(error.error))
 }
 
 /// A line on standard error.
