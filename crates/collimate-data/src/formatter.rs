@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use crate::error::{DataError, Result};
 use crate::record::{Content, Example, Message, Turns};
 use crate::rendered::Rendered;
-use crate::template::{ChatTemplate, RenderOptions};
+use crate::template::{ChatTemplate, RenderOptions, TemplateFolder};
 
 /// Makes text of examples: conversations go through a chat template, strings are joined as they are.
 ///
@@ -29,10 +29,10 @@ use crate::template::{ChatTemplate, RenderOptions};
 /// ```
 #[derive(Debug)]
 pub struct Formatter {
-    end_of_text: String,
-    template: Option<ChatTemplate>,
-    options: RenderOptions,
-    strings_as_turns: bool,
+    pub(crate) end_of_text: String,
+    pub(crate) template: Option<ChatTemplate>,
+    pub(crate) options: RenderOptions,
+    pub(crate) strings_as_turns: bool,
 }
 
 impl Formatter {
@@ -43,6 +43,23 @@ impl Formatter {
             template: None,
             options: RenderOptions::default(),
             strings_as_turns: false,
+        }
+    }
+
+    /// A formatter for a model: with a template that was chosen for it, which strings go through as well,
+    /// else with the model's own, if it has one, for conversations only.
+    ///
+    /// # Errors
+    ///
+    /// The model's own template is invalid.
+    pub fn of_model(folder: &TemplateFolder, chosen: Option<ChatTemplate>) -> Result<Self> {
+        let end_of_text = folder.tokens.get("eos_token").and_then(|token| token.as_str());
+        let formatter =
+            Self::new(end_of_text.unwrap_or_default()).with_strings_as_turns(chosen.is_some());
+        match chosen {
+            Some(template) => Ok(formatter.with_template(template)),
+            None if folder.templates.is_empty() => Ok(formatter),
+            None => Ok(formatter.with_template(folder.choose(None, false)?)),
         }
     }
 
@@ -69,6 +86,11 @@ impl Formatter {
         self
     }
 
+    /// The template of conversations, if there is one.
+    pub fn template(&self) -> Option<&ChatTemplate> {
+        self.template.as_ref()
+    }
+
     /// The text of an example.
     ///
     /// # Errors
@@ -86,7 +108,7 @@ impl Formatter {
             }),
             Content::Text(text) => Ok(Rendered::from_text(text, &self.end_of_text)),
             Content::Conversation(messages) => {
-                self.template(example)?.render(messages, &self.options(example))
+                self.template_for(example)?.render(messages, &self.options(example))
             }
             Content::PromptCompletion { prompt, completion }
             | Content::Unpaired { prompt, completion, .. } => {
@@ -148,7 +170,8 @@ impl Formatter {
     pub fn texts(&self, example: &Example) -> Result<Vec<String>> {
         match &example.content {
             Content::Conversation(messages) => {
-                let text = self.template(example)?.render_text(messages, &self.options(example))?;
+                let text =
+                    self.template_for(example)?.render_text(messages, &self.options(example))?;
                 Ok(vec![text])
             }
             Content::Preference { .. } => {
@@ -167,12 +190,12 @@ impl Formatter {
             _ => {
                 let (prompt, completion) = (turns(prompt, "user"), turns(completion, "assistant"));
                 let options = self.options(example);
-                self.template(example)?.render_pair(&prompt, &completion, &options)
+                self.template_for(example)?.render_pair(&prompt, &completion, &options)
             }
         }
     }
 
-    fn template(&self, example: &Example) -> Result<&ChatTemplate> {
+    fn template_for(&self, example: &Example) -> Result<&ChatTemplate> {
         self.template.as_ref().ok_or_else(|| DataError::Record {
             origin: example.origin.clone(),
             message: "it is a conversation, and there is no chat template: the model's folder has \

@@ -38,9 +38,9 @@ pub use pack::{
     TooLong,
 };
 pub use prepare::{
-    DropReason, Dropped, Fingerprint, Mask, OnNothingTrained, PreferenceRow, PrepareReport,
-    PrepareSettings, PreparedRows, PreparedWriter, RowBuilder, Truncation, prepare, prepare_cached,
-    prepare_preferences,
+    DropReason, Dropped, Fingerprint, Mask, OnNothingTrained, PreferenceRow, Preparation,
+    PrepareReport, PrepareSettings, PreparedRows, PreparedWriter, RowBuilder, Truncation, prepare,
+    prepare_cached, prepare_preferences,
 };
 pub use prompts::{LabelCount, Prompt, PromptColumns, PromptReport, PromptSet};
 pub use read::{Format, OnError, ReadReport, ReadSettings, Records, Source};

@@ -206,5 +206,5 @@ fn what_is_wrong_is_said_in_one_line() {
     let settings = place.path("settings.yaml");
     assert!(wrong(&["--config", settings.to_str().unwrap()]).contains("lerning_rate"));
     fs::write(place.path("data.jsonl"), "{\"chosen\": \"a\", \"rejected\": \"b\"}\n").unwrap();
-    assert!(wrong(&[]).contains("has preferences"));
+    assert!(wrong(&[]).contains("records are preferences"));
 }

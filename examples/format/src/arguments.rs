@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use collimate_data::{Mask, Truncation};
+use collimate_data::{Mask, OnNothingTrained, PrepareSettings, Truncation};
 
 /// Shows what a data set becomes on its way into training, and writes the splits.
 ///
@@ -66,6 +66,21 @@ pub struct Arguments {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl Arguments {
+    /// How texts become rows.
+    pub fn prepare_settings(&self) -> PrepareSettings {
+        let on_nothing_trained = match self.drop_untrained {
+            true => OnNothingTrained::Drop,
+            false => OnNothingTrained::Error,
+        };
+        PrepareSettings::default()
+            .with_mask(self.mask.into())
+            .with_max_length(self.max_length)
+            .with_truncation(self.truncation.into())
+            .with_on_nothing_trained(on_nothing_trained)
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -6,7 +6,6 @@ mod arguments;
 mod demonstration;
 mod progress;
 mod report;
-mod rows;
 mod show;
 mod template;
 mod write;
@@ -18,19 +17,14 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use collimate_data::{
-    ColumnMapping, DataError, ReadSettings, Recognition, Recognizer, Record, Result, Source,
-    SplitConfig, Tokenizer,
+    ColumnMapping, DataError, Formatter, KeywordConfig, Preparation, ReadSettings, Recognition,
+    Result, Source, SplitConfig, Tokenizer,
 };
 
 use crate::arguments::Arguments;
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::rows::Preparation;
-use crate::template::Formatting;
 use crate::write::Output;
-
-/// Records that are looked at to find out what they are.
-const LOOKED_AT: usize = 100;
 
 fn main() -> ExitCode {
     let run = |arguments: Arguments, cancelled: &AtomicBool| {
@@ -79,10 +73,16 @@ fn format(
     cancelled: &AtomicBool,
 ) -> Result<()> {
     let source = Source::open(data)?;
-    let (recognition, first) = recognize(arguments, &source)?;
-    let formatting = Formatting::new(arguments, model)?;
+    let reading = ReadSettings::default();
+    let mapping = ColumnMapping::default();
+    let mapping = match &arguments.columns {
+        Some(columns) => mapping.with_pairs(columns)?,
+        None => mapping,
+    };
+    let recognition = source.recognize(&reading, mapping)?;
+    let formatter = template::formatter(arguments, model)?;
     if arguments.render {
-        return render(&source, &formatting, &recognition, cancelled);
+        return render(&source, &formatter, &recognition, cancelled);
     }
     let Some(model) = model else {
         return Err(DataError::Setting {
@@ -90,16 +90,15 @@ fn format(
             message: "is needed to tokenize; --render works without it".to_owned(),
         });
     };
-    formatting.check(&recognition.example(&first)?)?;
+    if let Some(first) = source.records(&reading)?.next() {
+        template::check(&formatter, &recognition.example(&first?)?)?;
+    }
     let tokenizer = Tokenizer::from_folder(model)?;
-    let preparation = Preparation {
-        arguments,
-        source: &source,
-        recognition: &recognition,
-        formatting: &formatting,
-        tokenizer: &tokenizer,
-        cancelled,
-    };
+    let mut preparation = Preparation::new(&source, &recognition, &formatter, &tokenizer)
+        .with_settings(arguments.prepare_settings());
+    if arguments.labels {
+        preparation = preparation.with_labels(KeywordConfig::default());
+    }
     let splitter = SplitConfig::default()
         .with_train(arguments.split)
         .with_validation(1.0 - arguments.split)
@@ -110,7 +109,7 @@ fn format(
     let temporary = tempfile::tempdir().map_err(at("the temporary folder"))?;
     let kept = arguments.out.as_ref().map(|out| out.join("prepared"));
     let kept = arguments.cache.clone().or(kept).unwrap_or(temporary.path().to_owned());
-    let rows = preparation.rows(&kept, &mut progress)?;
+    let rows = preparation.rows(&kept, cancelled, &mut progress)?;
 
     let mut report = Report::new(&recognition, &rows)?;
     let split = splitter.by_first_row(&rows.groups()?.unwrap_or_default());
@@ -142,23 +141,10 @@ fn format(
     io::stdout().write_all(output.as_bytes()).map_err(at("standard output"))
 }
 
-/// What the records mean, and the first of them.
-fn recognize(arguments: &Arguments, source: &Source) -> Result<(Recognition, Record)> {
-    let records = source.records(&ReadSettings::default())?;
-    let mut first: Vec<Record> = records.take(LOOKED_AT).collect::<Result<_>>()?;
-    let mapping = ColumnMapping::default();
-    let mapping = match &arguments.columns {
-        Some(columns) => mapping.with_pairs(columns)?,
-        None => mapping,
-    };
-    let recognition = Recognizer::new(mapping).recognize(&first)?;
-    Ok((recognition, first.swap_remove(0)))
-}
-
 /// One line for each text: what it is, or why there is none.
 fn render(
     source: &Source,
-    formatting: &Formatting,
+    formatter: &Formatter,
     recognition: &Recognition,
     cancelled: &AtomicBool,
 ) -> Result<()> {
@@ -168,7 +154,7 @@ fn render(
             return Err(DataError::Cancelled);
         }
         let example = recognition.example(&record?);
-        let lines = match example.and_then(|example| formatting.formatter.texts(&example)) {
+        let lines = match example.and_then(|example| formatter.texts(&example)) {
             Ok(texts) => texts.into_iter().map(serde_json::Value::from).collect(),
             Err(error) => vec![serde_json::json!({ "error": error.to_string() })],
         };

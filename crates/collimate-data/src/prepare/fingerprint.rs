@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::file::FORMAT_VERSION;
 use crate::error::{DataError, Result};
+use crate::formatter::Formatter;
 use crate::tokenize::Tokenizer;
 
 /// The SHA-256 of all that prepared rows depend on: two runs with the same fingerprint give the
@@ -65,6 +66,27 @@ impl Fingerprint {
     /// Adds a tokenizer.
     pub fn with_tokenizer(self, tokenizer: &Tokenizer) -> Self {
         self.with("tokenizer", &tokenizer.digest())
+    }
+
+    /// Adds how texts are made of examples. The time counts only where the template asks for it.
+    ///
+    /// # Errors
+    ///
+    /// A variable of the template can't be written as JSON.
+    pub fn with_formatter(self, formatter: &Formatter) -> Result<Self> {
+        let fingerprint = self
+            .with_text("end of text", &formatter.end_of_text)
+            .with_value("strings as turns", &formatter.strings_as_turns)?;
+        let Some(template) = &formatter.template else { return Ok(fingerprint) };
+        let options = &formatter.options;
+        let now = options.now.filter(|_| template.source().contains("strftime_now"));
+        fingerprint
+            .with_text("template", template.source())
+            .with_value("template leaves BOS", &template.leaves_bos)?
+            .with_value("template variables", &template.variables().collect::<Vec<_>>())?
+            .with_value("tools", &options.tools)?
+            .with_value("variables", &options.variables)?
+            .with_value("now", &now.map(|now| now.strftime("%Y-%m-%d %H:%M:%S")))
     }
 
     /// Adds a text such as the source of a chat template.

@@ -7,6 +7,11 @@ use crate::read::format::{ENDINGS, Format};
 use crate::read::glob;
 use crate::read::records::Records;
 use crate::read::settings::ReadSettings;
+use crate::recognize::{ColumnMapping, Recognition, Recognizer};
+use crate::record::Record;
+
+/// Records that are looked at to find out what they are.
+const LOOKED_AT: usize = 100;
 
 /// Files of records that are read one after another.
 ///
@@ -75,6 +80,20 @@ impl Source {
     pub fn records(&self, settings: &ReadSettings) -> Result<Records> {
         settings.check()?;
         Ok(Records::new(self.files.clone(), settings.clone()))
+    }
+
+    /// What the records mean, told from the first hundred and from what is known of their columns.
+    ///
+    /// # Errors
+    ///
+    /// One of these records can't be read; otherwise as for [`Recognizer::recognize`].
+    pub fn recognize(
+        &self,
+        settings: &ReadSettings,
+        mapping: ColumnMapping,
+    ) -> Result<Recognition> {
+        let first: Vec<Record> = self.records(settings)?.take(LOOKED_AT).collect::<Result<_>>()?;
+        Recognizer::new(mapping).recognize(&first)
     }
 }
 

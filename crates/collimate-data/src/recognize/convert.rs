@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use crate::error::{DataError, Result};
 use crate::read::kind;
-use crate::recognize::form::RecordForm;
+use crate::recognize::form::{RecordForm, RecordKind};
 use crate::recognize::mapping::Column;
 use crate::recognize::recognizer::{Recognition, label};
 use crate::recognize::transcript;
@@ -32,6 +32,24 @@ impl Recognition {
             origin: record.origin.clone(),
             field,
             message,
+        })
+    }
+
+    /// That the records are answers to learn, not judgements of answers.
+    ///
+    /// # Errors
+    ///
+    /// They are preferences, in pairs or one by one.
+    pub fn refuse_preferences(&self) -> Result<()> {
+        if !matches!(self.kind, RecordKind::Preference | RecordKind::Unpaired) {
+            return Ok(());
+        }
+        Err(DataError::Setting {
+            setting: "records",
+            message: format!(
+                "are {}; texts, conversations, or prompts with completions are needed",
+                self.why
+            ),
         })
     }
 

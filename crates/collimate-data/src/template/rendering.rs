@@ -27,7 +27,7 @@ pub struct ChatTemplate {
     /// Headers that count as said with the turns behind them.
     pub(super) headers: &'static [&'static str],
     /// Whether a BOS that the template does not write is left to the tokenizer.
-    pub(super) leaves_bos: bool,
+    pub(crate) leaves_bos: bool,
     pub(super) variables: Vec<(Arc<str>, Value)>,
 }
 
@@ -124,6 +124,11 @@ impl ChatTemplate {
     /// Whether the template marks what carries loss itself, with `{% generation %}`.
     pub fn has_generation(&self) -> bool {
         self.has_generation
+    }
+
+    /// Its own variables, such as `bos_token`.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.variables.iter().map(|(name, value)| (&**name, value))
     }
 
     /// Renders turns that are values already.

@@ -7,6 +7,7 @@ mod built_in;
 mod duplicates;
 mod masks;
 mod pack;
+mod preparation;
 mod prepare;
 mod prepare_file;
 mod prepare_masks;
