@@ -242,6 +242,9 @@ impl Card<'_> {
             text.push('\n');
         }
         let more = match self.form {
+            Form::Standalone if self.adapters == 0 => {
+                "`training_config.json` and `alignment_info.json`"
+            }
             Form::Standalone => "`training_config.json`, `alignment_info.json` and `adapter/`",
             Form::Adapter => {
                 "`training_config.json`, `alignment_info.json` and `adapter_config.json`"

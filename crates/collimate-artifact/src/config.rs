@@ -15,8 +15,8 @@ pub(crate) const GENERATION_CONFIG: &str = "generation_config.json";
 pub(crate) struct Changes<'a> {
     pub(crate) alignment: &'a Alignment,
     pub(crate) parent: &'a Parent,
-    /// The configuration of the adapter, or a list of several with their weights.
-    pub(crate) peft_config: Value,
+    /// The configuration of the adapter, or a list of several with their weights; none without adapters.
+    pub(crate) peft_config: Option<Value>,
     /// The type of the merged weights, where it is not the parent's.
     pub(crate) dtype: Option<Dtype>,
     /// Whether the output head is no longer the embedding matrix.
@@ -38,9 +38,13 @@ pub(crate) fn aligned(mut config: Map<String, Value>, changes: &Changes<'_>) -> 
         ("parent_model_name", json!(parent.display_name)),
         ("alignment_timestamp", json!(alignment.timestamp)),
         ("model_name", json!(alignment.model_name)),
-        ("peft_config", peft_config.clone()),
     ];
     config.extend(additions.map(|(key, value)| (key.to_owned(), value)));
+    // The parent's is of adapters that its own weights were made with.
+    config.shift_remove("peft_config");
+    if let Some(peft_config) = peft_config {
+        config.insert("peft_config".to_owned(), peft_config.clone());
+    }
     config
 }
 
@@ -101,7 +105,7 @@ mod tests {
         let technique = Technique::new("sft", json!({})).unwrap();
         let alignment = Alignment::new("Fern 2", technique, jiff::Timestamp::UNIX_EPOCH);
         let parent = Parent::absent("org/fern").unwrap();
-        let peft_config = json!({"r": 4});
+        let peft_config = Some(json!({"r": 4}));
         let changes =
             Changes { alignment: &alignment, parent: &parent, peft_config, dtype, untied };
         super::aligned(object(config), &changes)

@@ -29,6 +29,6 @@ pub use merge::{
     Merge, MergeDtype, MergeError, MergePlan, MergeReport, MergedAdapter, TensorChange,
 };
 pub use mlx::MlxError;
-pub use modules::{Module, ModuleKind, ModuleTree, TreeError};
+pub use modules::{Module, ModuleKind, ModuleTree, TreeError, is_buffer};
 pub use pattern::PatternError;
 pub use targets::{SavedModule, Target, Targets, Unmatched};

@@ -388,8 +388,9 @@ fn is_embedding(leaf: &str) -> bool {
         || leaf.ends_with("embeddings")
 }
 
-/// Tensors of older checkpoints that are no parameters: rotation frequencies, masks, positions.
-pub(crate) fn is_buffer(parameter: &str, shape: &[u64]) -> bool {
+/// Whether a tensor, by the last part of its name and its shape, is no parameter: older checkpoints have
+/// rotation frequencies, masks and positions.
+pub fn is_buffer(parameter: &str, shape: &[u64]) -> bool {
     matches!(parameter, "inv_freq" | "masked_bias" | "position_ids")
         || (parameter == "bias" && shape.len() > 2)
 }

@@ -23,7 +23,9 @@ use crate::verify::load_staged;
 pub(super) struct Beside<'a> {
     pub(super) writer: &'a ArtifactWriter<'a>,
     pub(super) source: &'a SourceFolder,
-    pub(super) base: &'a Checkpoint,
+    pub(super) of_parent: &'a Checkpoint,
+    /// The parameters of weights of which all were trained.
+    pub(super) trained: Option<u64>,
     pub(super) config: &'a Map<String, Value>,
     pub(super) staging: &'a Staging,
     /// Where the model stands: empty, or ends in `/`.
@@ -65,7 +67,13 @@ impl Beside<'_> {
         let config = aligned(self.config.clone(), &changes);
         write_json(staging, &place(CONFIG), &Value::Object(config))?;
         writer.write_companions(staging, stop)?;
-        writer.write_statements(staging, Form::Standalone, folder, Some(self.report))?;
+        writer.write_statements(
+            staging,
+            Form::Standalone,
+            folder,
+            Some(self.report),
+            self.trained,
+        )?;
         let tokenizer = load_staged(staging.path(), folder)?;
         let weights: BTreeSet<_> =
             self.weights.files.iter().map(|shard| place(&shard.file)).collect();
@@ -96,8 +104,9 @@ impl Beside<'_> {
     fn left_out(&self, copied: &BTreeSet<String>) -> Result<Vec<String>> {
         let folder = self.source.path();
         let suite = TokenizerSuite::of(self.source)?;
-        let weights: BTreeSet<_> =
-            self.base.files().iter().map(|file| file.path()).chain(self.base.index()).collect();
+        let mut weights: BTreeSet<_> =
+            self.of_parent.files().iter().map(|file| file.path()).collect();
+        weights.extend(self.of_parent.index());
         let mut left_out = Vec::new();
         for entry in fs::read_dir(folder).map_err(ArtifactError::io(folder))? {
             let entry = entry.map_err(ArtifactError::io(folder))?;

@@ -48,6 +48,7 @@ pub struct ArtifactWriter<'a> {
     parent: &'a Parent,
     alignment: &'a Alignment,
     adapters: Vec<(&'a Adapter, f64)>,
+    trained: Option<PathBuf>,
     companions: BTreeMap<String, PathBuf>,
     tokenizer: Option<PathBuf>,
     dtype: MergeDtype,
@@ -94,6 +95,7 @@ impl<'a> ArtifactWriter<'a> {
             parent,
             alignment,
             adapters: Vec::new(),
+            trained: None,
             companions: BTreeMap::new(),
             tokenizer: None,
             dtype: MergeDtype::Keep,
@@ -105,6 +107,13 @@ impl<'a> ArtifactWriter<'a> {
     /// With an adapter; its scale is multiplied by `weight`.
     pub fn with_adapter(mut self, adapter: &'a Adapter, weight: f64) -> Self {
         self.adapters.push((adapter, weight));
+        self
+    }
+
+    /// With weights of which all were trained, in place of adapters: a folder with safetensors of every
+    /// weight of the parent, each in its shape. [`MergeDtype::Keep`] gives them the parent's type.
+    pub fn with_trained_weights(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.trained = Some(folder.into());
         self
     }
 
@@ -139,7 +148,7 @@ impl<'a> ArtifactWriter<'a> {
         self
     }
 
-    /// Writes the whole model: merged weights, tokenizer, configuration, the adapters in
+    /// Writes the whole model: merged or trained weights, tokenizer, configuration, the adapters in
     /// `adapter/` (or `adapters/1`, …), what was done, the card, checksums.
     ///
     /// Where the technique has folders of its own (RLHF's `policy`), the model stands in the first
@@ -147,8 +156,8 @@ impl<'a> ArtifactWriter<'a> {
     ///
     /// # Errors
     ///
-    /// [`ArtifactError`]: the parent can't be had, is incomplete or changes meanwhile; the adapters do
-    /// not fit; the target exists; the disk is full; what was written does not verify; `cancelled` was
+    /// [`ArtifactError`]: the parent can't be had, is incomplete or changes meanwhile; the adapters or
+    /// the trained weights do not fit; there are neither, or both; the target exists; the disk is full; what was written does not verify; `cancelled` was
     /// set. Nothing is left behind then.
     pub fn write_standalone(
         &self,
@@ -163,17 +172,30 @@ impl<'a> ArtifactWriter<'a> {
                       alone"
                 .to_owned(),
         })?;
-        if self.adapters.is_empty() {
-            return Err(no_adapter(target));
+        match &self.trained {
+            None if self.adapters.is_empty() => return Err(no_adapter(target)),
+            Some(path) if !self.adapters.is_empty() => {
+                let message = "adapters belong to the parent's weights, not to these".to_owned();
+                return Err(ArtifactError::Invalid { path: path.clone(), message });
+            }
+            _ => {}
         }
         let source = SourceFolder::open(folder)?;
-        let base = Checkpoint::open(folder)?;
+        let of_parent = Checkpoint::open(folder)?;
+        let trained = self.trained.as_ref().map(Checkpoint::open).transpose()?;
+        let (base, dtype) = match (&trained, &self.trained) {
+            (Some(trained), Some(path)) => {
+                weights::check_trained(trained, &of_parent, path)?;
+                (trained, weights::dtype_like(&of_parent, self.dtype))
+            }
+            _ => (&of_parent, self.dtype),
+        };
         let config_path = source.file(CONFIG)?;
         let config = object(&config_path, &read_small(&config_path, LARGEST_CONFIG)?)?;
-        let merge = weights::merge(&base, &config, &self.adapters, self.dtype)?;
+        let merge = weights::merge(base, &config, &self.adapters, dtype)?;
         let plan = merge.plan()?;
         let model_folder = self.model_folder()?;
-        let files = weights::files(&base, plan.layout(), self.sharding);
+        let files = weights::files(&of_parent, plan.layout(), self.sharding);
         let beside = self.sizes(&source)?;
         check_space(
             target,
@@ -185,7 +207,8 @@ impl<'a> ArtifactWriter<'a> {
         let beside = Beside {
             writer: self,
             source: &source,
-            base: &base,
+            of_parent: &of_parent,
+            trained: trained.as_ref().map(Checkpoint::parameters),
             config: &config,
             staging: &staging,
             folder: &model_folder,
@@ -202,6 +225,7 @@ impl<'a> ArtifactWriter<'a> {
             observer,
         )?;
         base.unchanged()?;
+        of_parent.unchanged()?;
         beside.checksums.extend(weights);
         self.finish(staging, Form::Standalone, Some(report), beside, cancelled, observer)
     }
@@ -243,7 +267,7 @@ impl<'a> ArtifactWriter<'a> {
         statements::write_adapter(&staging, "", adapter, self.parent)?;
         self.write_tokenizer(&staging, "", cancelled)?;
         self.write_companions(&staging, cancelled)?;
-        self.write_statements(&staging, Form::Adapter, "", None)?;
+        self.write_statements(&staging, Form::Adapter, "", None, None)?;
         let nothing = WrittenBeside::default();
         self.finish(staging, Form::Adapter, None, nothing, cancelled, observer)
     }

@@ -18,6 +18,7 @@ impl ArtifactWriter<'_> {
         form: Form,
         model_folder: &str,
         merge: Option<&MergeReport>,
+        trained: Option<u64>,
     ) -> Result<()> {
         let alignment = self.alignment;
         let technique = &alignment.technique;
@@ -37,8 +38,9 @@ impl ArtifactWriter<'_> {
             adapters: self.adapters.len(),
             chat: has_chat_template(&chat),
             model: model_folder.strip_suffix('/').unwrap_or("."),
-            parameters: coverage.map(|coverage| coverage.of_parameters - coverage.parameters),
-            adapted: coverage.map(|coverage| coverage.parameters),
+            parameters: trained
+                .or(coverage.map(|coverage| coverage.of_parameters - coverage.parameters)),
+            adapted: trained.or(coverage.map(|coverage| coverage.parameters)),
         };
         write_json(staging, "model_card.json", &card.json())?;
         staging.write("README.md", card.markdown().as_bytes())
@@ -109,18 +111,20 @@ pub(super) fn write_adapter(
 }
 
 /// `peft_config`: the configuration of the adapter, or of several with their weights.
-pub(super) fn peft_config(adapters: &[(&Adapter, f64)], parent: &Parent) -> Result<Value> {
+pub(super) fn peft_config(adapters: &[(&Adapter, f64)], parent: &Parent) -> Result<Option<Value>> {
     let config = |adapter: &Adapter| -> Result<Value> {
         let text = named(adapter, parent).to_json()?;
         serde_json::from_str(&text)
             .map_err(|source| ArtifactError::Json { path: "adapter_config.json".into(), source })
     };
     match adapters {
-        [(adapter, weight)] if *weight == 1.0 => config(adapter),
+        [] => Ok(None),
+        [(adapter, weight)] if *weight == 1.0 => config(adapter).map(Some),
         _ => adapters
             .iter()
             .map(|(adapter, weight)| Ok(json!({"config": config(adapter)?, "weight": weight})))
-            .collect(),
+            .collect::<Result<_>>()
+            .map(Some),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Merging, and writing the merged weights.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use collimate_models::Architecture;
-use collimate_peft::{Adapter, Merge, MergeDtype, MergePlan, ModuleKind, ModuleTree};
+use collimate_peft::{Adapter, Merge, MergeDtype, MergePlan, ModuleKind, ModuleTree, is_buffer};
 use collimate_tensors::{
     Checkpoint, Dtype, Layout, SafetensorsWriter, Shards, WriteError, shards, shards_as,
 };
@@ -55,7 +55,7 @@ pub(crate) fn tree(
 ) -> Result<ModuleTree> {
     let names: Vec<_> = base.tensors().map(|tensor| tensor.name()).collect();
     let module_of = |name: &str| name.rsplit_once('.').map_or("", |(module, _)| module).to_owned();
-    let modules: std::collections::BTreeSet<_> = names.iter().map(|name| module_of(name)).collect();
+    let modules: BTreeSet<_> = names.iter().map(|name| module_of(name)).collect();
     let adapted = adapters.iter().flat_map(|(adapter, _)| adapter.keys());
     let outer = adapted.filter(|key| !modules.contains(&key.module)).find_map(|key| {
         let (outer, inner) = key.module.split_once('.')?;
@@ -91,12 +91,65 @@ fn is_head(module: &str) -> bool {
     matches!(module, "lm_head" | "embed_out")
 }
 
+/// That weights of which all were trained are those of the parent, each in its shape. A head may be missing
+/// where it is the embedding, and buffers are no weights.
+pub(super) fn check_trained(
+    trained: &Checkpoint,
+    of_parent: &Checkpoint,
+    path: &Path,
+) -> Result<()> {
+    let wrong = |message: String| ArtifactError::Invalid { path: path.to_owned(), message };
+    // Some models are saved from inside: what one has at the front of all names, the other may lack.
+    let find = |name: &str| {
+        let inner = name.split_once('.').map_or(name, |(_, inner)| inner);
+        of_parent.get(name).or_else(|| of_parent.get(inner)).or_else(|| {
+            of_parent.tensors().find(|tensor| {
+                tensor.name().split_once('.').is_some_and(|(_, inner)| inner == name)
+            })
+        })
+    };
+    let mut found = BTreeSet::new();
+    for tensor in trained.tensors() {
+        let name = tensor.name();
+        let Some(parent) = find(name) else {
+            return Err(wrong(format!("the parent has no {name}")));
+        };
+        if parent.shape() != tensor.shape() {
+            let (here, there) = (tensor.shape(), parent.shape());
+            return Err(wrong(format!("{name} is {here:?}, and {there:?} in the parent")));
+        }
+        found.insert(parent.name());
+    }
+    let missing = of_parent.tensors().find(|tensor| {
+        let (module, parameter) = tensor.name().rsplit_once('.').unwrap_or(("", tensor.name()));
+        !found.contains(tensor.name()) && !is_head(module) && !is_buffer(parameter, tensor.shape())
+    });
+    match missing {
+        Some(tensor) => Err(wrong(format!("it lacks {}, which the parent has", tensor.name()))),
+        None => Ok(()),
+    }
+}
+
+/// The type that trained weights are written in: the parent's, where it is to be kept.
+pub(super) fn dtype_like(of_parent: &Checkpoint, dtype: MergeDtype) -> MergeDtype {
+    if dtype != MergeDtype::Keep {
+        return dtype;
+    }
+    let mut matrices = of_parent.tensors().filter(|tensor| tensor.shape().len() == 2);
+    match matrices.next().map(|matrix| matrix.dtype()) {
+        Some(Dtype::F32) => MergeDtype::F32,
+        Some(Dtype::BF16) => MergeDtype::Bf16,
+        Some(Dtype::F16) => MergeDtype::F16,
+        _ => dtype,
+    }
+}
+
 /// The files that tensors are written to.
-pub(super) fn files(base: &Checkpoint, layout: &Layout, sharding: Sharding) -> Shards {
+pub(super) fn files(of_parent: &Checkpoint, layout: &Layout, sharding: Sharding) -> Shards {
     match sharding {
         Sharding::MaxBytes(bytes) => shards(layout, bytes),
         Sharding::AsParent => {
-            let files: BTreeMap<_, _> = base
+            let files: BTreeMap<_, _> = of_parent
                 .tensors()
                 .map(|tensor| (tensor.name(), tensor.file().path().file_name()))
                 .collect();

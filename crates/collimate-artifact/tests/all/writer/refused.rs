@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use collimate_artifact::{
     Alignment, ArtifactError, ArtifactEvent, ArtifactWriter, Replace, Technique,
 };
+use collimate_tensors::write_safetensors;
 use serde_json::json;
 
-use super::place::{Place, alignment, all, change, go_on, query_adapter, write_json};
+use super::place::{Place, alignment, all, change, go_on, query_adapter, tensors, write_json};
 
 #[test]
 fn an_existing_folder_is_replaced_only_when_asked() {
@@ -74,6 +75,35 @@ fn a_model_that_does_not_verify_never_appears() {
     let error = writer.write_standalone(place.out(), &go_on(), &mut ()).unwrap_err();
     assert!(matches!(error, ArtifactError::Unsound { .. }), "{error}");
     assert_eq!(place.others(), Vec::<String>::new());
+}
+
+#[test]
+fn trained_weights_of_another_model_are_refused() {
+    let place = Place::new();
+    let trained = place.path("trained");
+    fs::create_dir(&trained).unwrap();
+    let (parent, alignment, adapter) = (place.parent(), alignment(), query_adapter());
+    let writer = ArtifactWriter::new(&parent, &alignment).with_trained_weights(&trained);
+    let refused = |writer: &ArtifactWriter<'_>, tensors: Vec<_>| {
+        write_safetensors(trained.join("model.safetensors"), &Default::default(), tensors).unwrap();
+        let error = writer.write_standalone(place.out(), &go_on(), &mut ()).unwrap_err();
+        fs::remove_file(trained.join("model.safetensors")).unwrap();
+        assert_eq!(place.others(), ["trained"]);
+        error.to_string()
+    };
+    let mut less = tensors();
+    let (name, ..) = less.remove(3);
+    assert!(refused(&writer, less).contains(&format!("lacks {name}")));
+    let mut other = tensors();
+    other[0].0 = "model.embedding.weight".to_owned();
+    assert!(refused(&writer, other).contains("no model.embedding.weight"));
+    let mut narrow = tensors();
+    narrow[2].2[0] /= 2;
+    let bytes = narrow[2].3.len() / 2;
+    narrow[2].3.truncate(bytes);
+    assert!(refused(&writer, narrow).contains("[4, 8], and [8, 8] in the parent"));
+    let both = writer.clone().with_adapter(&adapter, 1.0);
+    assert!(refused(&both, tensors()).contains("adapters belong to the parent's weights"));
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use collimate_artifact::{
-    Alignment, ArtifactEvent, ArtifactWriter, Replace, Sharding, Technique, inspect,
+    Alignment, ArtifactEvent, ArtifactWriter, Parent, Replace, Sharding, Technique, inspect,
 };
 use collimate_peft::MergeDtype;
-use collimate_tensors::{Checkpoint, Layout, shards, write_safetensors};
+use collimate_tensors::{Checkpoint, Dtype, Layout, shards, write_safetensors};
 use serde_json::{Value, json};
 
 use super::place::{
@@ -86,6 +86,55 @@ fn the_weights_are_merged_and_the_rest_is_copied() {
         changed,
         ["model.layers.0.self_attn.q_proj.weight", "model.layers.1.self_attn.q_proj.weight"]
     );
+}
+
+#[test]
+fn weights_of_which_all_were_trained_make_a_model_of_their_own() {
+    let place = Place::new();
+    // Trained in another type, with all matrices in one file that has another order, and without a card.
+    let trained = place.path("trained");
+    fs::create_dir(&trained).unwrap();
+    let of_f32 = |bytes: Vec<u8>| -> Vec<u8> {
+        let number = |at: &[u8]| f32::from_le_bytes(at.try_into().unwrap()) + 1.0;
+        bytes.chunks(4).flat_map(|at| number(at).to_le_bytes()).collect()
+    };
+    let changed = tensors()
+        .into_iter()
+        .rev()
+        .map(|(name, dtype, shape, bytes)| (name, dtype, shape, of_f32(bytes)));
+    write_safetensors(trained.join("model.safetensors"), &BTreeMap::new(), changed).unwrap();
+    let (parent, alignment) = (place.parent(), alignment());
+    let writer = ArtifactWriter::new(&parent, &alignment).with_trained_weights(&trained);
+    let written = writer.write_standalone(place.out(), &go_on(), &mut ()).unwrap();
+    assert!(written.merge.unwrap().adapters.is_empty());
+    assert_eq!(written.left_out, ["README.md", "optimizer.pt"]);
+    let (here, there) =
+        (Checkpoint::open(place.out()).unwrap(), Checkpoint::open(&trained).unwrap());
+    assert_eq!(here.names().len(), tensors().len());
+    for tensor in there.tensors() {
+        let written = here.get(tensor.name()).unwrap();
+        assert_eq!(written.bytes().unwrap(), tensor.bytes().unwrap());
+    }
+    assert!(!place.out().join("adapter").exists());
+    assert!(read_json(place.out().join("config.json")).get("peft_config").is_none());
+    let card = read_json(place.out().join("model_card.json"));
+    assert_eq!((&card["adapters"], &card["parameters"]), (&json!(0), &card["trained_parameters"]));
+    assert_eq!(card["parameters"], here.parameters());
+    let text = fs::read_to_string(place.out().join("README.md")).unwrap();
+    assert!(text.contains("(100.000%)") && !text.contains("`adapter/`"), "{text}");
+    assert_eq!(errors(&place.out()), Vec::<String>::new());
+
+    // In a type of its own, and where the parent's is to be kept in that.
+    let of =
+        |out: &str| Checkpoint::open(place.path(out)).unwrap().tensors().next().unwrap().dtype();
+    let narrow = writer.clone().with_dtype(MergeDtype::Bf16);
+    narrow.write_standalone(place.path("narrow"), &go_on(), &mut ()).unwrap();
+    assert_eq!(of("narrow"), Dtype::BF16);
+    assert_eq!(read_json(place.path("narrow").join("config.json"))["dtype"], "bfloat16");
+    let parent = Parent::open(place.path("narrow")).unwrap();
+    let kept = ArtifactWriter::new(&parent, &alignment).with_trained_weights(&trained);
+    kept.write_standalone(place.path("kept"), &go_on(), &mut ()).unwrap();
+    assert_eq!(of("kept"), Dtype::BF16);
 }
 
 #[test]
