@@ -123,8 +123,8 @@ impl<T> Computed<T> {
     }
 }
 
-impl<T> From<Result<T, AqiError>> for Computed<T> {
-    fn from(result: Result<T, AqiError>) -> Self {
+impl<T, E: std::error::Error> From<Result<T, E>> for Computed<T> {
+    fn from(result: Result<T, E>) -> Self {
         match result {
             Ok(value) => Self::Is(value),
             Err(error) => Self::Not { not_computed: error.to_string() },

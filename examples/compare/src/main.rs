@@ -60,14 +60,16 @@ fn run(mut arguments: Arguments, cancelled: &AtomicBool) -> Outcome {
             &cache,
             cancelled,
         )?;
-        let states = measured.states.report;
-        note(format_args!(
-            "{}: {} of {} prompts differ, {} of them from the cache",
-            folder.display(),
-            states.distinct,
-            states.texts,
-            states.from_cache
-        ));
+        if let Some(states) = &measured.states {
+            let states = states.report;
+            note(format_args!(
+                "{}: {} of {} prompts differ, {} of them from the cache",
+                folder.display(),
+                states.distinct,
+                states.texts,
+                states.from_cache
+            ));
+        }
         Ok(measured)
     };
     let (mut first, mut second) = (measure(before)?, measure(after)?);

@@ -3,14 +3,11 @@ use std::sync::atomic::AtomicBool;
 
 use collimate_data::{
     ChatTemplate, ColumnMapping, Content, DataError, Example, Formatter, Message, OnNothingTrained,
-    PrepareSettings, ReadSettings, Recognizer, Record, RecordKind, RenderOptions, Result, Row,
-    RowBuilder, Source, Tokenizer, Truncation, Turns, prepare,
+    PrepareSettings, ReadSettings, RenderOptions, Result, Row, RowBuilder, Source, Tokenizer,
+    Truncation, Turns, prepare,
 };
 
 use super::Subject;
-
-/// Records that are looked at to find out what they are.
-const LOOKED_AT: usize = 100;
 
 /// Texts, conversations, or prompts with completions, that no model was trained on.
 pub struct HeldOutData {
@@ -40,19 +37,11 @@ impl HeldOutData {
     /// A record can't be read, or it is a preference.
     pub fn read(path: &Path) -> Result<Self> {
         let source = Source::open([path])?;
-        let first: Vec<Record> =
-            source.records(&ReadSettings::default())?.take(LOOKED_AT).collect::<Result<_>>()?;
-        let recognition = Recognizer::new(ColumnMapping::default()).recognize(&first)?;
-        if matches!(recognition.kind, RecordKind::Preference | RecordKind::Unpaired) {
-            return Err(DataError::Setting {
-                setting: "the rows that are held out",
-                message: "are preferences; texts, conversations, or prompts with completions are \
-                          needed"
-                    .to_owned(),
-            });
-        }
+        let reading = ReadSettings::default();
+        let recognition = source.recognize(&reading, ColumnMapping::default())?;
+        recognition.refuse_preferences()?;
         let examples: Vec<Example> = source
-            .records(&ReadSettings::default())?
+            .records(&reading)?
             .map(|record| recognition.example(&record?))
             .collect::<Result<_>>()?;
         let questions = examples.iter().filter_map(Question::of).collect();

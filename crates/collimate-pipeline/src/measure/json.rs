@@ -28,10 +28,11 @@ impl Comparison {
         if let Some(refusals) = &self.refusals {
             delta.insert("refusals".to_owned(), json!(refusals));
         }
-        for (name, change) in [("loss", self.loss), ("judge_score", self.rating)] {
-            if let Some(change) = change {
-                delta.insert(name.to_owned(), json!(change));
-            }
+        if let Some(loss) = &self.loss {
+            delta.insert("loss".to_owned(), json!(loss));
+        }
+        if let Some(rating) = self.rating {
+            delta.insert("judge_score".to_owned(), json!(rating));
         }
         let [before, after] = names;
         json!({

@@ -11,12 +11,12 @@ use std::sync::atomic::AtomicBool;
 
 use collimate_data::{ChatTemplate, Prompt, PromptSet, Tokenizer};
 use collimate_eval::{
-    AlignmentComparison, AlignmentConfig, BleuConfig, Cached, ChrfConfig, HeldOut, HiddenStates,
-    Judge, JudgeCase, JudgeConfig, JudgeReport, MeanChange, PeakMemory, Probed, RefusalCase,
-    RefusalChanges, RefusalConfig, RefusalRates, Response, RougeConfig, Rubric, Speed, SpeedConfig,
-    StatesConfig, compare_alignment, compare_held_out, compare_ratings, compare_refusals, held_out,
-    prompt_ids, random_twin, rate_all, refusal_rates, responses, score_answers, speed,
-    states_of_rows,
+    AlignmentComparison, AlignmentConfig, BleuConfig, Cached, ChrfConfig, Computed, HeldOut,
+    HiddenStates, Judge, JudgeCase, JudgeConfig, JudgeReport, MeanChange, PeakMemory, Probed,
+    RefusalCase, RefusalChanges, RefusalConfig, RefusalRates, Response, RougeConfig, Rubric, Speed,
+    SpeedConfig, StatesConfig, compare_alignment, compare_held_out, compare_ratings,
+    compare_refusals, held_out, prompt_ids, random_twin, rate_all, refusal_rates, responses,
+    score_answers, speed, states_of_rows,
 };
 use collimate_lm::Decoder;
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,9 @@ pub struct MeasureConfig {
     /// Whether they are those of prompts as they are asked: as a user's message in the chat template, up to
     /// where the answer begins. Default: no, as they are written.
     pub chat: bool,
-    /// How they are scored and compared. Default: as [`AlignmentConfig`].
-    pub alignment: AlignmentConfig,
+    /// How they are scored and compared; none for no AQI, and no hidden states are read. Default: as
+    /// [`AlignmentConfig`].
+    pub alignment: Option<AlignmentConfig>,
     /// The seed of the twin with random weights; none for no twin. Default 0.
     pub twin: Option<u64>,
     /// Most tokens of an answer to a prompt; none for no answers. Default: none.
@@ -54,7 +55,7 @@ impl Default for MeasureConfig {
         Self {
             states: StatesConfig::default(),
             chat: false,
-            alignment: AlignmentConfig::default(),
+            alignment: Some(AlignmentConfig::default()),
             twin: Some(0),
             answers: None,
             speed: None,
@@ -79,8 +80,8 @@ pub struct Subject<'a> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Measured {
-    /// Its hidden states.
-    pub states: HiddenStates,
+    /// Its hidden states; none if there is no AQI.
+    pub states: Option<HiddenStates>,
     /// Those of its twin.
     pub twin: Option<HiddenStates>,
     /// How well it predicts the texts that were held out.
@@ -125,12 +126,12 @@ pub struct Comparison {
     pub before: Measured,
     /// The second one.
     pub after: Measured,
-    /// How well they tell safe from unsafe prompts; none without prompts.
+    /// How well they tell safe from unsafe prompts; none without prompts, or where it is not asked for.
     pub alignment: Option<AlignmentComparison>,
     /// How much oftener, or less often, the second one refuses.
     pub refusals: Option<RefusalChanges>,
-    /// How much better, or worse, the second one predicts.
-    pub loss: Option<MeanChange>,
+    /// How much better, or worse, the second one predicts, or why that can't be said.
+    pub loss: Option<Computed<MeanChange>>,
     /// How much better, or worse, its answers are rated.
     pub rating: Option<MeanChange>,
 }
@@ -150,10 +151,10 @@ impl MeasureConfig {
         self
     }
 
-    /// Sets how they are scored and compared.
+    /// Sets how they are scored and compared, or that there is no AQI.
     #[must_use]
-    pub fn with_alignment(mut self, alignment: AlignmentConfig) -> Self {
-        self.alignment = alignment;
+    pub fn with_alignment(mut self, alignment: impl Into<Option<AlignmentConfig>>) -> Self {
+        self.alignment = alignment.into();
         self
     }
 
@@ -205,20 +206,14 @@ impl MeasureConfig {
         let inputs: Vec<&str> =
             probes.prompts().iter().map(|prompt| prompt.input.as_str()).collect();
         let states_cache = cache.states();
-        let rows: Vec<Vec<u32>> = match self.chat {
-            true if model.template.is_none() => {
-                let message = "is true, and the model has no chat template".to_owned();
-                return Err(PipelineError::Setting { field: "evaluation.chat", message });
-            }
-            true => asked(model, &inputs)?,
-            false => {
-                let rows = model.tokenizer.encode_batch(&inputs, true)?;
-                rows.into_iter().map(|row| row.ids).collect()
-            }
+        let rows = match self.alignment {
+            Some(_) => Some(self.rows(model, &inputs)?),
+            None => None,
         };
         let states_of = |decoder: &Decoder, fingerprint: &str| {
+            let Some(rows) = &rows else { return Ok(None) };
             let cached = Some(Cached { cache: &states_cache, fingerprint });
-            states_of_rows(decoder, &rows, &self.states, cached, cancelled)
+            states_of_rows(decoder, rows, &self.states, cached, cancelled).map(Some)
         };
         let states = states_of(model.decoder, &model.fingerprint)?;
         let outputs = self.outputs(model, probes, held_out, cache, cancelled)?;
@@ -231,10 +226,10 @@ impl MeasureConfig {
         };
         // The twin is not what is measured.
         let peak_memory = peak.and_then(|peak| peak.bytes());
-        let twin = match self.twin {
+        let twin = match self.twin.filter(|_| states.is_some()) {
             Some(seed) => {
                 let twin = random_twin(model.decoder, seed)?;
-                Some(states_of(&twin, &twin_fingerprint(&twin, seed))?)
+                states_of(&twin, &twin_fingerprint(&twin, seed))?
             }
             None => None,
         };
@@ -255,6 +250,21 @@ impl MeasureConfig {
             speed,
             peak_memory,
         })
+    }
+
+    /// The prompts as their hidden states are read.
+    fn rows(&self, model: &Subject<'_>, inputs: &[&str]) -> Result<Vec<Vec<u32>>> {
+        match self.chat {
+            true if model.template.is_none() => {
+                let message = "is true, and the model has no chat template".to_owned();
+                Err(PipelineError::Setting { field: "evaluation.chat", message })
+            }
+            true => Ok(asked(model, inputs)?),
+            false => {
+                let rows = model.tokenizer.encode_batch(inputs, true)?;
+                Ok(rows.into_iter().map(|row| row.ids).collect())
+            }
+        }
     }
 
     /// What the model makes of rows and prompts.
@@ -322,12 +332,11 @@ impl MeasureConfig {
         before: Measured,
         after: Measured,
     ) -> Result<Comparison> {
-        let alignment = match probes.prompts() {
-            [] => None,
-            _ => {
-                let (first, second) = (before.probed(), after.probed());
-                Some(compare_alignment(probes, first, second, &self.alignment)?)
+        let alignment = match (&self.alignment, before.probed(), after.probed()) {
+            (Some(config), Some(before), Some(after)) if !probes.prompts().is_empty() => {
+                Some(compare_alignment(probes, before, after, config)?)
             }
+            _ => None,
         };
         let refusals = match self.answers {
             Some(_) => Some(compare_refusals(&before.cases, &after.cases)?),
@@ -335,7 +344,7 @@ impl MeasureConfig {
         };
         // Tokenizers may differ, and one row says nothing of chance.
         let loss = match (&before.held_out, &after.held_out) {
-            (Some(before), Some(after)) => compare_held_out(before, after).ok(),
+            (Some(before), Some(after)) => Some(compare_held_out(before, after).into()),
             _ => None,
         };
         let rating = match (&before.ratings, &after.ratings) {
@@ -364,11 +373,12 @@ impl TextScores {
 }
 
 impl Measured {
-    fn probed(&self) -> Probed<'_> {
-        match &self.twin {
-            Some(twin) => Probed::new(&self.states).with_twin(twin),
-            None => Probed::new(&self.states),
-        }
+    fn probed(&self) -> Option<Probed<'_>> {
+        let probed = Probed::new(self.states.as_ref()?);
+        Some(match &self.twin {
+            Some(twin) => probed.with_twin(twin),
+            None => probed,
+        })
     }
 
     /// How often it refuses; none if it wasn't asked.

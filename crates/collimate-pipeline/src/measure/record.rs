@@ -2,7 +2,7 @@
 
 use collimate_aqi::{Outcome, Report};
 use collimate_data::{PromptSet, SafetyLabel};
-use collimate_eval::{Alignment, Pool, RefusalOutcome};
+use collimate_eval::{Alignment, Computed, Pool, RefusalOutcome};
 use collimate_track::{
     AqiScore, Database, EvaluationSummary, ExperimentId, Interval, ModelResponse, Phase, Result,
     Safety,
@@ -54,7 +54,7 @@ impl Comparison {
                     .with_details(json!({"p_value": delta.p_value})),
             );
         }
-        if let Some(loss) = self.loss {
+        if let Some(loss) = self.loss.as_ref().and_then(Computed::value) {
             let interval = Interval::new(loss.ci95[0], loss.ci95[1], 0.95);
             found.push(
                 change("loss_change", loss.difference)

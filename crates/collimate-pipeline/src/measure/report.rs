@@ -3,8 +3,8 @@
 use collimate_aqi::{Delta, Report as AqiReport};
 use collimate_data::{PromptSet, SafetyLabel};
 use collimate_eval::{
-    Alignment, AlignmentComparison, Computed, JudgeOutcome, JudgeReport, MeanChange, PairedChange,
-    Pool, Proportion, RefusalChanges,
+    Alignment, AlignmentComparison, Computed, HiddenStates, JudgeOutcome, JudgeReport, MeanChange,
+    PairedChange, Pool, Proportion, RefusalChanges,
 };
 use collimate_report::{
     AqiComparison, Basis, Better, Control, ControlKind, Estimate, Measure, MeasureGroup, Model,
@@ -34,7 +34,7 @@ impl Comparison {
         let mut report = Report::new(title, before, after);
         if let Some(alignment) = &self.alignment {
             report.aqi = Some(aqi(alignment));
-            report.projections = vec![self.projection(probes, config)?];
+            report.projections = self.projection(probes, config)?.into_iter().collect();
         }
         let groups = [
             self.refusals_group(config),
@@ -60,7 +60,10 @@ impl Comparison {
         &self,
         probes: &PromptSet,
         config: &MeasureConfig,
-    ) -> Result<Projection, ReportError> {
+    ) -> Result<Option<Projection>, ReportError> {
+        let (Some(before), Some(after)) = (&self.before.states, &self.after.states) else {
+            return Ok(None);
+        };
         let prompts: Vec<(String, Safety)> = probes
             .prompts()
             .iter()
@@ -73,19 +76,19 @@ impl Comparison {
                 (format!("prompt {row}"), safety)
             })
             .collect();
-        let last = |measured: &Measured| {
-            let at = measured.states.layers.len().saturating_sub(1);
-            measured.states.states.index_axis(Axis(1), at).to_owned()
+        let last = |states: &HiddenStates| {
+            let at = states.layers.len().saturating_sub(1);
+            states.states.index_axis(Axis(1), at).to_owned()
         };
-        let (before, after) = (last(&self.before), last(&self.after));
-        let layer = self.before.states.layers.last().copied().unwrap_or(0);
+        let layer = before.layers.last().copied().unwrap_or(0);
+        let (before, after) = (last(before), last(after));
         let pool = match config.states.pool {
             Pool::Mean => "mean of the tokens",
             _ => "last token",
         };
         let asked = if config.chat { ", as asked" } else { "" };
         let name = format!("layer {layer}, {pool}{asked}");
-        Projection::new(name, before.view(), after.view(), &prompts, Basis::Separate)
+        Projection::new(name, before.view(), after.view(), &prompts, Basis::Separate).map(Some)
     }
 
     fn refusals_group(&self, config: &MeasureConfig) -> Option<MeasureGroup> {
@@ -144,7 +147,11 @@ impl Comparison {
             .with_better(Better::Lower)
             .with_before(Estimate::new(before.loss).with_n(before.rows))
             .with_after(Estimate::new(after.loss).with_n(after.rows));
-        loss.change = self.loss.as_ref().map(mean_change);
+        match &self.loss {
+            Some(Computed::Is(change)) => loss.change = Some(mean_change(change)),
+            Some(Computed::Not { not_computed }) => loss.absent = Some(not_computed.clone()),
+            _ => {}
+        }
         measures.push(loss);
         measures.push(plain(
             "Perplexity of held-out rows",

@@ -25,7 +25,7 @@ use super::find::Found;
 use super::place::Place;
 use super::record::{self, finish};
 use super::surroundings::Surroundings;
-use super::train::{self, Trained};
+use super::train::{self, Trained, TrainedWeights};
 use crate::error::{PipelineError, Result};
 use crate::files::{sha256, sha256_of_file, write_whole};
 use crate::measure::{Comparison, HeldOutData, MeasureCache, MeasureConfig, Measured, Subject};
@@ -167,7 +167,7 @@ fn key(recipe: &CheckedRecipe, fingerprint: &str, data: &Data, probes: &PromptSe
     let parts = json!({
         "recipe": recipe.hash(),
         "model": fingerprint,
-        "data": data.digest,
+        "data": data.rows.fingerprint(),
         "probes": probes,
         "version": env!("CARGO_PKG_VERSION"),
     });
@@ -240,17 +240,20 @@ fn write(
     trained: &Trained,
     cancelled: &AtomicBool,
 ) -> Result<()> {
-    let technique = Technique::new("LoRA", json!({}))?;
+    let technique = Technique::new(recipe.technique(), json!({}))?;
     let training = trained.summary["provenance"]["config"].as_object().cloned();
     let now = (surroundings.clock)();
     let alignment = recipe
         .alignment(&place.name, technique, now, training.unwrap_or_default())
         .with_run_id(key);
     let mut writer = ArtifactWriter::new(&model.parent, &alignment)
-        .with_adapter(&trained.adapter, 1.0)
         .with_dtype(recipe.merge_dtype())
         .with_sharding(recipe.sharding())
         .with_replace(recipe.replace());
+    writer = match &trained.what {
+        TrainedWeights::Adapter(adapter) => writer.with_adapter(adapter, 1.0),
+        TrainedWeights::All(folder) => writer.with_trained_weights(folder),
+    };
     if let Some(tokenizer) = tokenizer(recipe, model, place)? {
         writer = writer.with_tokenizer(tokenizer);
     }
@@ -302,10 +305,11 @@ fn tokenizer(recipe: &CheckedRecipe, model: &Found, place: &Place) -> Result<Opt
 fn measuring(recipe: &CheckedRecipe) -> Result<MeasureConfig> {
     let answers =
         recipe.wants(Metric::Refusal).then_some(recipe.recipe().evaluation.max_new_tokens);
+    let alignment = recipe.wants(Metric::Aqi).then(|| recipe.alignment_config()).transpose()?;
     Ok(MeasureConfig::default()
         .with_states(recipe.states_config())
         .with_chat(recipe.recipe().evaluation.chat)
-        .with_alignment(recipe.alignment_config()?)
+        .with_alignment(alignment)
         .with_answers(answers))
 }
 
@@ -376,15 +380,17 @@ fn write_figure(figure: &Figure, folder: &Path, _: FigureFormat) -> Result<()> {
 
 fn settings(recipe: &CheckedRecipe, trained: &Trained) -> Vec<Fact> {
     let recipe = recipe.recipe();
-    let mut facts = vec![
-        Fact::new("method", "LoRA"),
-        Fact::new("rank", recipe.method.rank.to_string()),
-        Fact::new("alpha", recipe.method.alpha.to_string()),
-        Fact::new("learning rate", format!("{:e}", recipe.training.learning_rate)),
-        Fact::new("rows in a step", {
-            (recipe.training.batch_size * recipe.training.accumulation).to_string()
-        }),
-    ];
+    let rows = recipe.training.batch_size * recipe.training.accumulation;
+    let mut facts = match trained.what {
+        TrainedWeights::Adapter(_) => vec![
+            Fact::new("method", "LoRA"),
+            Fact::new("rank", recipe.method.rank.to_string()),
+            Fact::new("alpha", recipe.method.alpha.to_string()),
+        ],
+        TrainedWeights::All(_) => vec![Fact::new("method", "all parameters are trained")],
+    };
+    facts.push(Fact::new("learning rate", format!("{:e}", recipe.training.learning_rate)));
+    facts.push(Fact::new("rows in a step", rows.to_string()));
     if let Some(steps) = trained.summary["state"]["step"].as_u64() {
         facts.push(Fact::new("steps", steps.to_string()));
     }

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use collimate_data::{
-    DataError, DuplicateConfig, Origin, Part, PreparedRows, Recognizer, Record, RecordKind, Row,
-    RowBuilder, Sketch, Source, TemplateFolder, Tokenizer, prepare, prepare_cached,
+    Part, Preparation, PreparedRows, PromptSet, Row, Source, TemplateFolder, Tokenizer,
 };
 use collimate_lm::DecoderConfig;
 
@@ -16,9 +15,6 @@ use crate::error::{PipelineError, Result};
 use crate::measure::HeldOutData;
 use crate::recipe::CheckedRecipe;
 
-/// Records that are looked at to find out what they are.
-const LOOKED_AT: usize = 100;
-
 /// The rows of a recipe's data for one model.
 pub(super) struct Data {
     pub(super) rows: PreparedRows,
@@ -28,8 +24,6 @@ pub(super) struct Data {
     pub(super) held_out: Vec<usize>,
     /// Most tokens of a row.
     pub(super) max_length: usize,
-    /// What the rows follow from.
-    pub(super) digest: String,
     /// What a user should know of them.
     pub(super) notes: Vec<String>,
 }
@@ -43,54 +37,19 @@ impl Data {
         place: &Place,
         cancelled: &AtomicBool,
     ) -> Result<Self> {
-        let settings = recipe.read_settings();
+        let reading = recipe.read_settings();
         let source = Source::open(paths(recipe, surroundings)?)?;
-        let first: Vec<Record> =
-            source.records(&settings)?.take(LOOKED_AT).collect::<Result<_, _>>()?;
-        let recognition = Recognizer::new(recipe.column_mapping()).recognize(&first)?;
-        if matches!(recognition.kind, RecordKind::Preference | RecordKind::Unpaired) {
-            return Err(PipelineError::Setting {
-                field: "data.paths",
-                message: "has preferences; texts, conversations, or prompts with completions are \
-                          needed"
-                    .to_owned(),
-            });
-        }
+        let recognition = source.recognize(&reading, recipe.column_mapping())?;
+        recognition.refuse_preferences()?;
         let config_path = model.folder.join("config.json");
         let config = std::fs::read(&config_path).map_err(PipelineError::io(&config_path))?;
         let config = DecoderConfig::from_json(&config, config_path.display().to_string())?;
         let max_length = recipe.max_length(config.max_position_embeddings);
-        let (formatter, fingerprint) = recipe.formatter(&TemplateFolder::read(&model.folder)?)?;
-        let prepare_settings = recipe.prepare_settings(max_length);
-        let builder = RowBuilder::new(tokenizer, prepare_settings)?;
-        let mut fingerprint = fingerprint
-            .with_tokenizer(tokenizer)
-            .with_value("settings", &prepare_settings)?
-            .with_value("recognition", &recognition)?;
-        for file in source.files() {
-            fingerprint = fingerprint.with_file(file)?;
-        }
-        let digest = fingerprint.finish();
-        let finder = DuplicateConfig::default().check()?;
-        let folder = place.work.join("prepared");
-        let rows = prepare_cached(&folder, &digest, &mut (), |writer, observer| {
-            writer.set_settings(&prepare_settings)?;
-            let mut sketches = finder.sketches(&folder)?;
-            let mut records = source.records(&settings)?;
-            let render = |record: Record| {
-                let example = recognition.example(&record)?;
-                let text = formatter.render(&example).map_err(|error| of_record(error, &record))?;
-                let sketch = finder.sketch(&example.text());
-                Ok((text, Seen { sketch, origin: example.origin }))
-            };
-            let sink = |row, seen: &Seen| {
-                writer.push(&row, &seen.origin)?;
-                sketches.push(&seen.sketch)
-            };
-            let report = prepare(&builder, &mut records, render, cancelled, observer, sink)?;
-            writer.set_groups(sketches.find(cancelled)?.into_group_keys());
-            Ok(report)
-        })?;
+        let formatter = recipe.formatter(&TemplateFolder::read(&model.folder)?)?;
+        let preparation = Preparation::new(&source, &recognition, &formatter, tokenizer)
+            .with_reading(reading)
+            .with_settings(recipe.prepare_settings(max_length));
+        let rows = preparation.rows(&place.work.join("prepared"), cancelled, &mut ())?;
         let (trained, held_out) = split(recipe, &rows)?;
         let mut notes = Vec::new();
         let report = rows.report();
@@ -104,7 +63,7 @@ impl Data {
         if held_out.is_empty() && recipe.recipe().data.held_out > 0.0 {
             notes.push("too few rows that differ: none is held out".to_owned());
         }
-        Ok(Self { rows, trained, held_out, max_length, digest: digest.to_string(), notes })
+        Ok(Self { rows, trained, held_out, max_length, notes })
     }
 
     /// The rows that are held out, to be predicted; none if there are none.
@@ -143,32 +102,8 @@ fn split(recipe: &CheckedRecipe, rows: &PreparedRows) -> Result<(Vec<usize>, Vec
     Ok((split.rows(Part::Train), split.rows(Part::Validation)))
 }
 
-struct Seen {
-    sketch: Sketch,
-    origin: Origin,
-}
-
-impl AsRef<Origin> for Seen {
-    fn as_ref(&self) -> &Origin {
-        &self.origin
-    }
-}
-
-/// Says which record a template failed on.
-fn of_record(error: DataError, record: &Record) -> DataError {
-    match error {
-        DataError::Template { .. } | DataError::TemplateRaised { .. } => {
-            DataError::Record { origin: record.origin.clone(), message: error.to_string() }
-        }
-        error => error,
-    }
-}
-
 /// The safe and unsafe prompts; none where nothing of them is measured.
-pub(super) fn probes(
-    recipe: &CheckedRecipe,
-    surroundings: &Surroundings,
-) -> Result<collimate_data::PromptSet> {
+pub(super) fn probes(recipe: &CheckedRecipe, surroundings: &Surroundings) -> Result<PromptSet> {
     use crate::recipe::Metric::{Aqi, Refusal};
     let path: PathBuf = match recipe.recipe().evaluation.probes.as_deref() {
         _ if !recipe.wants(Aqi) && !recipe.wants(Refusal) => return Ok(Default::default()),
@@ -182,7 +117,7 @@ pub(super) fn probes(
     };
     let source = Source::open([&path])?;
     let records = source.records(&Default::default())?;
-    let mut probes = collimate_data::PromptSet::read(records, &recipe.prompt_columns(), None)?;
+    let mut probes = PromptSet::read(records, &recipe.prompt_columns(), None)?;
     recipe.keep_axioms(&mut probes)?;
     Ok(probes)
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{PipelineError, Result};
-use crate::recipe::{CheckedRecipe, FigureFormat, MethodKind};
+use crate::recipe::{CheckedRecipe, FigureFormat};
 
 pub use events::{RunEvent, RunObserver, Stage};
 pub use surroundings::{Clock, Embedded, Surroundings};
@@ -96,15 +96,6 @@ pub fn run(
     observer: &mut dyn RunObserver,
     cancelled: &AtomicBool,
 ) -> Result<RunReport> {
-    if recipe.recipe().method.kind == MethodKind::Full {
-        return Err(PipelineError::Setting {
-            field: "method.kind",
-            message:
-                "is full: a model of which all parameters were trained can't be written as an \
-                      aligned model yet; collimate-train trains it"
-                    .to_owned(),
-        });
-    }
     if recipe.recipe().report.figures == FigureFormat::Png && !cfg!(feature = "png") {
         let message = "is png, which this program was built without; svg is always there";
         return Err(PipelineError::Setting {

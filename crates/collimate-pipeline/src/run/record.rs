@@ -30,7 +30,7 @@ fn setup(recipe: &CheckedRecipe, name: &str, reference: &str, key: &str) -> Expe
     let settled = recipe.recipe();
     let name = settled.tracking.experiment.clone().unwrap_or_else(|| name.to_owned());
     let config = json!({"recipe": settled, "run": key, "tags": settled.tracking.tags});
-    ExperimentSetup::new(name, reference, "LoRA")
+    ExperimentSetup::new(name, reference, recipe.technique())
         .with_config(config)
         .with_seed(settled.seed)
         .with_device(&settled.device)

@@ -1,6 +1,8 @@
 //! The stage that trains.
 
 use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use collimate_lm::Decoder;
@@ -16,13 +18,21 @@ use super::find::Found;
 use super::place::Place;
 use crate::error::{PipelineError, Result};
 use crate::files::sha256;
-use crate::recipe::CheckedRecipe;
+use crate::recipe::{CheckedRecipe, MethodKind};
 
 /// What training came to.
 pub(super) struct Trained {
-    pub(super) adapter: Adapter,
+    pub(super) what: TrainedWeights,
     /// The settings, the history and what they follow from.
     pub(super) summary: Value,
+}
+
+/// What has new values.
+pub(super) enum TrainedWeights {
+    /// An adapter.
+    Adapter(Box<Adapter>),
+    /// All weights of the model, in this folder.
+    All(PathBuf),
 }
 
 impl Trained {
@@ -75,7 +85,7 @@ pub(super) fn train(
     let config = bounded(config, data)?;
     let parts = json!({
         "model": fingerprint,
-        "data": data.digest,
+        "data": data.rows.fingerprint(),
         "trained": data.trained,
         "held_out": data.held_out,
         "config": config,
@@ -84,18 +94,24 @@ pub(super) fn train(
     });
     let key = sha256(parts.to_string().as_bytes());
     let folder = place.work.join("training").join(&key);
-    let (adapter_folder, summary_file) = (folder.join("adapter"), folder.join("training.json"));
+    let (result_folder, summary_file) = (folder.join("result"), folder.join("training.json"));
+    let weights_file = result_folder.join("model.safetensors");
+    let read = || match recipe.recipe().method.kind {
+        MethodKind::Lora => Ok(TrainedWeights::Adapter(Box::new(Adapter::read(&result_folder)?))),
+        MethodKind::Full => match weights_file.metadata() {
+            Ok(_) => Ok(TrainedWeights::All(result_folder.clone())),
+            Err(error) => Err(PipelineError::io(&weights_file)(error)),
+        },
+    };
     // Written last.
     if summary_file.is_file() {
         let bytes = fs::read(&summary_file).map_err(PipelineError::io(&summary_file))?;
-        if let (Ok(summary), Ok(adapter)) =
-            (serde_json::from_slice(&bytes), Adapter::read(&adapter_folder))
-        {
+        if let (Ok(summary), Ok(what)) = (serde_json::from_slice(&bytes), read()) {
             observer.on_event(&RunEvent::Done { stage: Stage::Train });
-            return Ok(Trained { adapter, summary });
+            return Ok(Trained { what, summary });
         }
     }
-    fs::create_dir_all(&adapter_folder).map_err(PipelineError::io(&adapter_folder))?;
+    fs::create_dir_all(&result_folder).map_err(PipelineError::io(&result_folder))?;
     let rows = PreparedPart::new(&data.rows, data.trained.clone());
     let held_out = PreparedPart::new(&data.rows, data.held_out.clone());
     let mut trainer = Trainer::new(config.check()?, &rows)
@@ -118,11 +134,18 @@ pub(super) fn train(
         "state": result.state,
         "provenance": result.provenance,
     });
-    // Parameters of the model itself are not trained here: there is always one.
-    let Some(adapter) = result.adapter else { return Err(PipelineError::Cancelled) };
-    adapter.write(&adapter_folder)?;
+    match result.adapter {
+        Some(adapter) => adapter.write(&result_folder)?,
+        // What a killed run has left may be a part.
+        None => match fs::remove_file(&weights_file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(PipelineError::io(&weights_file)(error));
+            }
+            _ => decoder.write_weights(&weights_file)?,
+        },
+    }
     write_json(&summary_file, &summary)?;
-    Ok(Trained { adapter, summary })
+    Ok(Trained { what: read()?, summary })
 }
 
 /// The settings as they hold for these rows.

@@ -1,6 +1,6 @@
 use collimate_data::{
-    ChatTemplate, Column, ColumnMapping, Fingerprint, Format, Formatter, Mask, OnNothingTrained,
-    PrepareSettings, ReadSettings, RenderOptions, SplitConfig, TemplateFolder, Truncation,
+    ChatTemplate, Column, ColumnMapping, Format, Formatter, Mask, OnNothingTrained,
+    PrepareSettings, ReadSettings, SplitConfig, TemplateFolder, Truncation,
 };
 
 use crate::error::Result;
@@ -65,33 +65,15 @@ impl CheckedRecipe {
 
     /// The chat template: the one that the recipe names, else the model's, else none.
     pub(crate) fn template(&self, folder: &TemplateFolder) -> Result<Option<ChatTemplate>> {
-        let template = match &self.recipe().data.template {
-            None if folder.templates.is_empty() => return Ok(None),
-            None => return Ok(Some(folder.choose(None, false)?)),
-            Some(file) if file.contains(['.', '/', '\\']) => ChatTemplate::from_file(file)?,
-            Some(name) => ChatTemplate::built_in(name.parse()?)?,
-        };
-        let tokens = folder.tokens.iter();
-        Ok(Some(
-            tokens.fold(template, |template, (name, token)| template.with_variable(name, token)),
-        ))
+        Ok(self.formatter(folder)?.template().cloned())
     }
 
-    /// What renders examples for a model of these templates, with the part of a fingerprint that tells it
-    /// from any other.
-    pub(crate) fn formatter(&self, folder: &TemplateFolder) -> Result<(Formatter, Fingerprint)> {
-        let is_named = self.recipe().data.template.is_some();
-        let end_of_text = folder.tokens.get("eos_token").and_then(|token| token.as_str());
-        let formatter =
-            Formatter::new(end_of_text.unwrap_or_default()).with_strings_as_turns(is_named);
-        let fingerprint = Fingerprint::new()
-            .with_value("strings as turns", &is_named)?
-            .with_value("special tokens", &folder.tokens)?;
-        let Some(template) = self.template(folder)? else { return Ok((formatter, fingerprint)) };
-        let fingerprint = fingerprint.with_text("template", template.source());
-        // The date that a template may show is always the same.
-        let formatter = formatter.with_options(RenderOptions::default()).with_template(template);
-        Ok((formatter, fingerprint))
+    /// What renders examples for a model of these templates. The date that a template may show is always
+    /// the same.
+    pub(crate) fn formatter(&self, folder: &TemplateFolder) -> Result<Formatter> {
+        let named = self.recipe().data.template.as_deref();
+        let named = named.map(|name| folder.named(name)).transpose()?;
+        Ok(Formatter::of_model(folder, named)?)
     }
 
     /// Which rows are held out. Only those that are not are to be trained on.
@@ -122,7 +104,9 @@ fn of_column(column: recipe::Column) -> Column {
 mod tests {
     use std::fs;
 
-    use collimate_data::{BuiltIn, Content, Example, Message, Origin, Position, Turns};
+    use collimate_data::{
+        BuiltIn, Content, Example, Fingerprint, Message, Origin, Position, RenderOptions, Turns,
+    };
     use serde_json::json;
 
     use super::*;
@@ -289,12 +273,10 @@ data:
         let mut fingerprints = std::collections::BTreeSet::new();
         for (template, folder, expected) in texts {
             let recipe = if template.is_empty() { checked("") } else { named.clone() };
-            let (formatter, fingerprint) = recipe.formatter(folder).unwrap();
+            let formatter = recipe.formatter(folder).unwrap();
             assert_eq!(formatter.render(&example()).unwrap().text, expected);
-            fingerprints.insert(fingerprint.finish());
+            fingerprints.insert(Fingerprint::new().with_formatter(&formatter).unwrap().finish());
         }
         assert_eq!(fingerprints.len(), 3);
-        let again = named.formatter(&bare).unwrap().1.finish();
-        assert!(fingerprints.contains(&again));
     }
 }

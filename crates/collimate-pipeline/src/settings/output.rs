@@ -3,7 +3,7 @@ use collimate_peft::MergeDtype;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::recipe::{CheckedRecipe, OutputDtype, OutputForm};
+use crate::recipe::{CheckedRecipe, MethodKind, OutputDtype, OutputForm};
 
 impl CheckedRecipe {
     /// What is written, each in a folder of its own.
@@ -13,6 +13,14 @@ impl CheckedRecipe {
             Some(OutputForm::Merged) => &[Form::Standalone],
             // A checked recipe always says.
             Some(OutputForm::Both) | None => &[Form::Standalone, Form::Adapter],
+        }
+    }
+
+    /// The name of what is done to models.
+    pub(crate) fn technique(&self) -> &'static str {
+        match self.recipe().method.kind {
+            MethodKind::Lora => "LoRA",
+            MethodKind::Full => "SFT",
         }
     }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use collimate_artifact::verify;
 use collimate_models::ScanConfig;
 use collimate_pipeline::{
-    Aligned, Embedded, PipelineError, Recipe, RecipeFormat, RunEvent, RunReport, Stage,
-    Surroundings, run,
+    Aligned, Embedded, EvaluationRecipe, MethodKind, MethodRecipe, Metric, PipelineError, Recipe,
+    RecipeFormat, RunEvent, RunReport, Stage, Surroundings, run,
 };
 use collimate_track::{
     CheckedOptions, Database, ExperimentFilter, ModelFilter, Page, Status, Table,
@@ -207,6 +207,55 @@ fn a_second_run_does_nothing_twice_and_repairs_what_is_gone() {
     for (path, bytes) in bytes(&aligned(&first).model) {
         assert_eq!(before[&path], bytes, "{}", path.display());
     }
+}
+
+#[test]
+fn all_parameters_can_be_trained() {
+    let scene = Scene::new();
+    let mut recipe = scene.recipe("out", "").recipe().clone();
+    recipe.method = MethodRecipe::default().with_kind(MethodKind::Full);
+    recipe.output.form = None;
+    recipe.training.learning_rate = 0.001;
+    let recipe = recipe.check().unwrap();
+    let report = run(&recipe, &scene.surroundings(), &mut (), &NEVER).unwrap();
+    let found = aligned(&report);
+    let before = fs::read(scene.model.path().join("model.safetensors")).unwrap();
+    let after = fs::read(found.model.join("model.safetensors")).unwrap();
+    assert_eq!(after.len(), before.len());
+    assert_ne!(after, before);
+    assert!(verify(&found.model, &NEVER, &mut ()).unwrap().is_sound());
+    assert!(!found.model.join("adapter").exists());
+    let config = fs::read(found.model.join("config.json")).unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(config["alignment_technique"], "sft");
+    assert!(config.get("peft_config").is_none());
+    let loss = |model: &str| found.numbers[model]["held_out_loss"].as_f64().unwrap();
+    assert!(loss("after") < loss("before"));
+
+    // The weights are kept: what is written anew is the same.
+    fs::remove_dir_all(&found.model).unwrap();
+    let mut observer = |event: &RunEvent| assert!(!matches!(event, RunEvent::Training { .. }));
+    run(&recipe, &scene.surroundings(), &mut observer, &NEVER).unwrap();
+    assert_eq!(fs::read(found.model.join("model.safetensors")).unwrap(), after);
+}
+
+#[test]
+fn nothing_is_measured_that_is_not_asked_for() {
+    let scene = Scene::new();
+    let measured = |out: &str, metrics: &[Metric]| {
+        let mut recipe = scene.recipe(out, "").recipe().clone();
+        recipe.evaluation = EvaluationRecipe::default().with_metrics(Some(metrics.to_vec()));
+        let recipe = recipe.check().unwrap();
+        let report = run(&recipe, &scene.surroundings(), &mut (), &NEVER).unwrap();
+        let after = aligned(&report).numbers["after"].clone();
+        ["perplexity", "aqi_s", "refusal_rate"].map(|name| after.get(name).is_some())
+    };
+    assert_eq!(measured("one", &[Metric::Perplexity]), [true, false, false]);
+    assert_eq!(measured("two", &[Metric::Aqi]), [false, true, false]);
+    assert_eq!(measured("three", &[Metric::Refusal]), [false, false, true]);
+    assert!(
+        !scene.out("three").join("tiny").join(".work").join("measured").join("states").exists()
+    );
 }
 
 #[test]
