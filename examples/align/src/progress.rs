@@ -1,23 +1,30 @@
 //! What happens, on standard error: bars on a terminal, else a line for each stage.
 
 use std::io::{self, IsTerminal};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use collimate_pipeline::{RunEvent, RunObserver, Stage};
 use collimate_train::TrainEvent;
 use indicatif::{ProgressBar, ProgressStyle};
 use shell::note;
 
+/// What a bar shows: of a stage whose end can't be foreseen, of weights that are read, of steps.
+const STAGE: &str = "{spinner} {msg} {elapsed}";
+const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes}";
+const STEPS: &str = "{msg} {wide_bar} {pos}/{len} {eta}";
+const TICK: Duration = Duration::from_millis(200);
+
 pub struct Progress {
     is_terminal: bool,
     stage: Option<(Stage, Instant)>,
-    was_done: bool,
+    /// How much of the stage was done before.
+    was_done: &'static str,
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
     pub fn new() -> Self {
-        Self { is_terminal: io::stderr().is_terminal(), stage: None, was_done: false, bar: None }
+        Self { is_terminal: io::stderr().is_terminal(), stage: None, was_done: "", bar: None }
     }
 
     /// Says how the stage ended that was under way.
@@ -27,26 +34,23 @@ impl Progress {
         }
         if let Some((stage, since)) = self.stage.take() {
             let seconds = since.elapsed().as_secs_f64();
-            let was_done = if self.was_done { ", nothing to do" } else { "" };
-            note(format_args!("{:<16} {seconds:>6.1} s{was_done}", name(stage)));
+            note(format_args!("{:<16} {seconds:>6.1} s{}", name(stage), self.was_done));
         }
-        self.was_done = false;
+        self.was_done = "";
     }
 
-    fn bar(&mut self, length: u64) -> Option<&ProgressBar> {
+    /// Shows how far it is, on a terminal.
+    fn show(&mut self, looks: &str, message: String, position: u64, length: u64) {
         if !self.is_terminal {
-            return None;
+            return;
         }
-        let bar = self.bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
-            let bar = ProgressBar::new(length);
-            match style {
-                Ok(style) => bar.with_style(style),
-                Err(_) => bar,
-            }
-        });
+        let bar = self.bar.get_or_insert_with(|| ProgressBar::new(length));
+        if let Ok(style) = ProgressStyle::with_template(looks) {
+            bar.set_style(style);
+        }
+        bar.set_message(message);
         bar.set_length(length);
-        Some(bar)
+        bar.set_position(position);
     }
 }
 
@@ -63,24 +67,19 @@ impl RunObserver for Progress {
             RunEvent::Stage { stage } => {
                 self.end();
                 self.stage = Some((*stage, Instant::now()));
-                if self.is_terminal
-                    && let Some(bar) = self.bar(1)
-                {
-                    bar.set_message(name(*stage));
+                self.show(STAGE, name(*stage).to_owned(), 0, 1);
+                if let Some(bar) = &self.bar {
+                    bar.enable_steady_tick(TICK);
                 }
             }
-            RunEvent::Done { .. } => self.was_done = true,
-            RunEvent::Loading { bytes, of } => {
-                if let Some(bar) = self.bar(*of) {
-                    bar.set_message("loading");
-                    bar.set_position(*bytes);
-                }
+            RunEvent::Done { stage: Stage::Record } => {
+                self.was_done = ", and all the rest was done before";
             }
+            RunEvent::Done { .. } => self.was_done = ", done before",
+            RunEvent::Loading { bytes, of } => self.show(BYTES, "loading".to_owned(), *bytes, *of),
             RunEvent::Training { training: TrainEvent::Step(step) } => {
-                if let Some(bar) = self.bar(step.steps) {
-                    bar.set_message(format!("training, loss {:.3}", step.loss));
-                    bar.set_position(step.step);
-                }
+                let message = format!("training, loss {:.3}", step.loss);
+                self.show(STEPS, message, step.step, step.steps);
             }
             RunEvent::Note { text } => match &self.bar {
                 Some(bar) => bar.suspend(|| note(text)),

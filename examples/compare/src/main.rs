@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use collimate_data::{ChatTemplate, PromptSet, TemplateFolder};
+use collimate_data::{ChatTemplate, PromptColumns, PromptSet, TemplateFolder};
 use collimate_eval::{HttpJudgeConfig, LocalJudge, PeakMemory, Rubric, model_fingerprint};
 use collimate_pipeline::{
     Comparison, HeldOutData, MeasureCache, MeasureConfig, Measured, PipelineError, Subject,
@@ -45,7 +45,7 @@ fn run(mut arguments: Arguments, cancelled: &AtomicBool) -> Outcome {
         return run(arguments, cancelled);
     };
     let config = arguments.measuring();
-    let probes_read = read_probes(probes)?;
+    let probes_read = read_probes(probes, &PromptColumns::default())?;
     let held_out = arguments.held_out.as_deref().map(HeldOutData::read).transpose()?;
     let cache = arguments.cache.clone().or_else(user_cache);
     let cache = MeasureCache::new(cache.ok_or("there is no home folder: name one with --cache")?);

@@ -13,7 +13,8 @@ section! {
         /// Files, folders or patterns with safe and unsafe prompts; `embedded` are those that the program
         /// brings. Default: `embedded` with embedded data, else none.
         probes, with_probes: Option<String> = None;
-        /// The columns of the probes.
+        /// The columns of the probes. Default: as below, or `prompt` and `label` where those are there and
+        /// `input` isn't.
         probe_columns, with_probe_columns: ProbeColumns = ProbeColumns::default();
         /// The axioms whose probes are taken. Default: all of them.
         #[serde(deserialize_with = "one_or_many")]

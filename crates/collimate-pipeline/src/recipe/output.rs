@@ -12,7 +12,7 @@ section! {
         /// The folder under which everything lies; with several models, each has a folder in it. Default
         /// `aligned`.
         folder, with_folder: PathBuf = PathBuf::from("aligned");
-        /// The name of the aligned model. Default: the base model's, with the method.
+        /// The name of the aligned model. Default: the base model's, with `-lora`, or `-sft` for `full`.
         name, with_name: Option<String> = None;
         /// Whether the adapter, the whole model or both are written. Default: `both` for `lora`, `merged` for
         /// `full`.

@@ -207,9 +207,9 @@ impl<'de> Deserialize<'de> for Targets {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Targets, E> {
-                Ok(match text {
-                    "all-linear" => Targets::AllLinear,
-                    pattern => Targets::Pattern(pattern.to_owned()),
+                Ok(match text.eq_ignore_ascii_case("all-linear") {
+                    true => Targets::AllLinear,
+                    false => Targets::Pattern(text.to_owned()),
                 })
             }
 

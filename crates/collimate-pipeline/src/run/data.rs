@@ -12,7 +12,7 @@ use super::find::{EMBEDDED, Found};
 use super::place::Place;
 use super::surroundings::Surroundings;
 use crate::error::{PipelineError, Result};
-use crate::measure::HeldOutData;
+use crate::measure::{HeldOutData, read_probes};
 use crate::recipe::CheckedRecipe;
 
 /// The rows of a recipe's data for one model.
@@ -115,9 +115,7 @@ pub(super) fn probes(recipe: &CheckedRecipe, surroundings: &Surroundings) -> Res
             .ok_or(PipelineError::NotEmbedded { what: "probes" })?,
         Some(path) => Path::new(path).to_owned(),
     };
-    let source = Source::open([&path])?;
-    let records = source.records(&Default::default())?;
-    let mut probes = PromptSet::read(records, &recipe.prompt_columns(), None)?;
+    let mut probes = read_probes(&path, &recipe.prompt_columns())?;
     recipe.keep_axioms(&mut probes)?;
     Ok(probes)
 }

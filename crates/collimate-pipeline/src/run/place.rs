@@ -25,6 +25,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new(recipe: &CheckedRecipe, model: &Found, several: bool) -> Result<Self> {
         let database = database(recipe);
+        let method = recipe.technique().to_lowercase();
         let recipe = recipe.recipe();
         let root = match several {
             true => recipe.output.folder.join(&model.name),
@@ -33,7 +34,7 @@ impl Place {
         let name = match (&recipe.output.name, several) {
             (Some(name), false) => name.clone(),
             (Some(name), true) => format!("{name}-{}", model.name),
-            (None, _) => format!("{}-lora", model.name),
+            (None, _) => format!("{}-{method}", model.name),
         };
         let is_plain = Path::new(&name).file_name().is_some_and(|last| last == name.as_str());
         if !is_plain || name.starts_with('.') {

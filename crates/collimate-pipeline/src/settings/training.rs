@@ -320,6 +320,7 @@ training:
         }
         for (word, expected) in [
             ("all-linear", TargetModules::AllLinear),
+            ("All-Linear", TargetModules::AllLinear),
             ("[q_proj]", TargetModules::list(["q_proj"])),
             ("'.*_proj'", TargetModules::Regex(".*_proj".to_owned())),
         ] {

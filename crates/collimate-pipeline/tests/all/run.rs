@@ -223,6 +223,7 @@ fn all_parameters_can_be_trained() {
     let after = fs::read(found.model.join("model.safetensors")).unwrap();
     assert_eq!(after.len(), before.len());
     assert_ne!(after, before);
+    assert_eq!(found.model.file_name().unwrap(), "tiny-sft");
     assert!(verify(&found.model, &NEVER, &mut ()).unwrap().is_sound());
     assert!(!found.model.join("adapter").exists());
     let config = fs::read(found.model.join("config.json")).unwrap();
