@@ -1,6 +1,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
@@ -13,6 +15,9 @@ use crate::audit;
 use crate::error::{Result, TrackError};
 use crate::options::{CheckedOptions, Durability};
 use crate::schema::{self, Found, SCHEMA_VERSION};
+
+/// How long after a refusal the same is asked again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A record of experiments, models and who changed what, in one SQLite file.
 ///
@@ -172,10 +177,22 @@ impl Database {
 
     /// Sees to it that changes go to a write-ahead log.
     fn keep_a_log(&self) -> Result<()> {
-        let mode: String = self.read(|connection| {
-            let set = |row: &rusqlite::Row<'_>| row.get(0);
-            Ok(connection.pragma_update_and_check(None, "journal_mode", "wal", set)?)
-        })?;
+        let set = || -> Result<String> {
+            self.read(|connection| {
+                let mode = |row: &rusqlite::Row<'_>| row.get(0);
+                Ok(connection.pragma_update_and_check(None, "journal_mode", "wal", mode)?)
+            })
+        };
+        let begin = Instant::now();
+        // SQLite itself does not wait here: it reads before it writes.
+        let mode = loop {
+            match set() {
+                Err(TrackError::Busy { .. }) if begin.elapsed() < self.options.busy_timeout() => {
+                    thread::sleep(PAUSE);
+                }
+                outcome => break outcome?,
+            }
+        };
         if mode == "wal" {
             Ok(())
         } else {

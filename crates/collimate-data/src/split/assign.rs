@@ -66,6 +66,8 @@ pub(super) fn whole_groups(sizes: &[u32], counts: [usize; 3], order: &[u32]) -> 
     let size = |group: u32| sizes[group as usize] as usize;
     let main = (0..3).max_by_key(|&part| (counts[part], Reverse(part))).unwrap_or(0);
     let mut lacks = counts;
+    let mut groups = [0_usize; 3];
+    groups[main] = sizes.len();
     let mut of_group = vec![Part::ALL[main]; sizes.len()];
     for &group in order {
         let has_room = |&part: &usize| part != main && lacks[part] >= size(group);
@@ -73,20 +75,26 @@ pub(super) fn whole_groups(sizes: &[u32], counts: [usize; 3], order: &[u32]) -> 
         if let Some(part) = (0..3).filter(has_room).max_by_key(most).filter(|_| size(group) > 0) {
             of_group[group as usize] = Part::ALL[part];
             lacks[part] -= size(group);
+            groups[part] += 1;
+            groups[main] -= 1;
         }
     }
-    let mut left = of_group.iter().filter(|&&part| part == Part::ALL[main]).count();
     for part in (0..3).filter(|&part| part != main) {
-        if lacks[part] == 0 || left < 2 {
+        if lacks[part] == 0 {
             continue;
         }
-        let is_main = |group: &u32| of_group[*group as usize] == Part::ALL[main];
-        let of_main = order.iter().copied().filter(is_main);
-        let Some(smallest) = of_main.min_by_key(|&group| size(group)) else { continue };
-        let is_empty = lacks[part] == counts[part];
+        let is_empty = groups[part] == 0;
+        // A part that would stay empty may take from any that keeps something.
+        let others = (0..3).filter(|&other| other == main || is_empty);
+        let spares = others.filter(|&other| groups[other] > 1);
+        let Some(from) = spares.max_by_key(|&other| other == main) else { continue };
+        let is_there = |group: &u32| of_group[*group as usize] == Part::ALL[from];
+        let there = order.iter().copied().filter(is_there);
+        let Some(smallest) = there.min_by_key(|&group| size(group)) else { continue };
         if is_empty || size(smallest) < 2 * lacks[part] {
             of_group[smallest as usize] = Part::ALL[part];
-            left -= 1;
+            groups[from] -= 1;
+            groups[part] += 1;
         }
     }
     of_group
@@ -115,5 +123,12 @@ mod tests {
         assert_eq!(parts.iter().filter(|part| **part == Part::Test).count(), 1);
         let parts = whole_groups(&[10, 10, 10], [27, 0, 3], &[2, 0, 1]);
         assert_eq!(parts, [Part::Train, Part::Train, Part::Test]);
+    }
+
+    #[test]
+    fn as_many_groups_as_parts_leave_none_empty() {
+        // Both small groups fit into the validation part, and the large one is the only one to train on.
+        let parts = whole_groups(&[3, 1, 1], [2, 2, 1], &[0, 1, 2]);
+        assert_eq!(parts, [Part::Train, Part::Test, Part::Validation]);
     }
 }

@@ -1,10 +1,11 @@
 //! Many writers at once.
 
 use std::thread;
+use std::time::Duration;
 
 use collimate_track::{
-    Database, ExperimentFilter, ExperimentSetup, ModelEntry, Page, TrainingMetric, Version,
-    VersionEntry,
+    Database, ExperimentFilter, ExperimentSetup, ModelEntry, Options, Page, TrackError,
+    TrainingMetric, Version, VersionEntry,
 };
 
 use crate::{Scratch, options};
@@ -36,6 +37,25 @@ fn a_new_file_is_made_once() {
         let report = database.verify_audit(None).unwrap();
         assert_eq!((report.entries, report.fault), (1 + WRITERS, None));
     }
+}
+
+#[test]
+fn a_file_that_another_process_is_making_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    // One that has begun to write, before it keeps a log.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let hasty = Options::new().with_busy_timeout_ms(50).check().unwrap();
+    let error = Database::open(&path, &hasty).unwrap_err();
+    assert!(matches!(error, TrackError::Busy { .. }), "{error}");
+    thread::scope(|scope| {
+        let opened = scope.spawn(|| Database::open(&path, &options()).map(drop));
+        thread::sleep(Duration::from_millis(100));
+        assert!(!opened.is_finished());
+        other.execute_batch("ROLLBACK").unwrap();
+        opened.join().unwrap().unwrap();
+    });
 }
 
 #[test]
