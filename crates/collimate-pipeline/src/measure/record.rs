@@ -54,22 +54,17 @@ impl Comparison {
                     .with_details(json!({"p_value": delta.p_value})),
             );
         }
-        if let Some(loss) = self.loss.as_ref().and_then(Computed::value) {
-            let interval = Interval::new(loss.ci95[0], loss.ci95[1], 0.95);
+        for (name, of) in [
+            ("loss_change", self.loss.as_ref().and_then(Computed::value)),
+            ("judge_score_change", self.rating.as_ref()),
+        ] {
+            let Some(of) = of else { continue };
+            let interval = Interval::new(of.ci95[0], of.ci95[1], 0.95);
             found.push(
-                change("loss_change", loss.difference)
+                change(name, of.difference)
                     .with_interval(interval)
-                    .with_n(loss.n as u64)
-                    .with_details(json!({"p_value": loss.p_value})),
-            );
-        }
-        if let Some(rating) = self.rating {
-            let interval = Interval::new(rating.ci95[0], rating.ci95[1], 0.95);
-            found.push(
-                change("judge_score_change", rating.difference)
-                    .with_interval(interval)
-                    .with_n(rating.n as u64)
-                    .with_details(json!({"p_value": rating.p_value})),
+                    .with_n(of.n as u64)
+                    .with_details(json!({"p_value": of.p_value})),
             );
         }
         if let Some(refusals) = &self.refusals {
