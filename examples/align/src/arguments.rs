@@ -8,8 +8,8 @@ use shell::{Outcome, hub_cache};
 /// The recipe of the embedded model.
 const EMBEDDED: &str = include_str!("../recipe.yaml");
 
-/// Aligns a language model: finds it, trains LoRA on a data set, writes the aligned model, and measures what
-/// changed.
+/// Aligns a language model: finds it, trains it on a data set (LoRA, or all parameters), writes the aligned
+/// model, and measures what changed.
 ///
 /// Without arguments it aligns the small model that it brings along, with the data it brings along, in the
 /// folder `aligned`. What was done before is not done again; an interrupted run goes on.
